@@ -1,0 +1,47 @@
+"""Layers with hand-written gradients: this page lists them all, by family.
+
+Every module writes its own `forward` and `backward`; `Sequential` chains them, a loss gives the first gradient.
+"""
+
+# What modules are made of
+from .parameter import Buffer as Buffer
+from .parameter import Parameter as Parameter
+from .module import Module as Module
+from .module import no_grad as no_grad
+
+# Containers
+from .container import Sequential as Sequential
+
+# Linear maps and shapes
+from .linear import Flatten as Flatten
+from .linear import Identity as Identity
+from .linear import Linear as Linear
+
+# Activations
+from .activation import LeakyReLU as LeakyReLU
+from .activation import LogSoftmax as LogSoftmax
+from .activation import ReLU as ReLU
+from .activation import Sigmoid as Sigmoid
+from .activation import Softmax as Softmax
+from .activation import Softplus as Softplus
+from .activation import Tanh as Tanh
+
+# Noise
+from .dropout import Dropout as Dropout
+
+# Losses
+from .loss import BCEWithLogitsLoss as BCEWithLogitsLoss
+from .loss import CrossEntropyLoss as CrossEntropyLoss
+from .loss import HalfSquaredLoss as HalfSquaredLoss
+from .loss import HuberLoss as HuberLoss
+from .loss import L1Loss as L1Loss
+from .loss import Loss as Loss
+from .loss import MSELoss as MSELoss
+
+# Chance
+from .random import get_rng_state as get_rng_state
+from .random import manual_seed as manual_seed
+from .random import set_rng_state as set_rng_state
+
+# Rooms of their own
+from . import init as init

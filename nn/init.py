@@ -1,0 +1,190 @@
+"""How parameters begin: each function fills a Parameter's data in place and returns the Parameter.
+
+Names, defaults and scales are PyTorch's.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from .parameter import Parameter
+from .random import default_generator
+
+Generator = np.random.Generator | int | None
+
+
+def _filled(parameter: Parameter, values: np.ndarray | float) -> Parameter:
+    parameter.data[...] = values
+    return parameter
+
+
+def uniform_(parameter: Parameter, a: float = 0.0, b: float = 1.0, *, generator: Generator = None) -> Parameter:
+    """Draw from the uniform distribution on [a, b).
+
+    Example:
+        >>> bool(abs(uniform_(Parameter(np.zeros(9)), -1, 1, generator=0).data).max() <= 1)
+        True
+    """
+    return _filled(parameter, default_generator(generator).uniform(a, b, parameter.data.shape))
+
+
+def normal_(parameter: Parameter, mean: float = 0.0, std: float = 1.0, *, generator: Generator = None) -> Parameter:
+    """Draw from the normal distribution.
+
+    Raises:
+        ValueError: for a negative standard deviation.
+
+    Example:
+        >>> normal_(Parameter(np.zeros(2)), std=0.0).data
+        array([0., 0.])
+    """
+    if std < 0:
+        raise ValueError(f"normal_ expects std >= 0, got {std}")
+    return _filled(parameter, default_generator(generator).normal(mean, std, parameter.data.shape))
+
+
+def constant_(parameter: Parameter, value: float) -> Parameter:
+    """Fill with one value.
+
+    Example:
+        >>> constant_(Parameter([1.0, 2.0]), 3).data
+        array([3., 3.])
+    """
+    return _filled(parameter, value)
+
+
+def zeros_(parameter: Parameter) -> Parameter:
+    """Fill with zeros.
+
+    Example:
+        >>> zeros_(Parameter([1.0, 2.0])).data
+        array([0., 0.])
+    """
+    return _filled(parameter, 0.0)
+
+
+def ones_(parameter: Parameter) -> Parameter:
+    """Fill with ones.
+
+    Example:
+        >>> ones_(Parameter([1.0, 2.0])).data
+        array([1., 1.])
+    """
+    return _filled(parameter, 1.0)
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """Return the factor that keeps a signal's scale through a nonlinearity.
+
+    Args:
+        nonlinearity: 'linear', 'sigmoid', 'tanh', 'relu', 'leaky_relu' or 'selu'.
+        param: the negative slope of 'leaky_relu', 0.01 by default.
+
+    Raises:
+        ValueError: for another name.
+
+    Example:
+        >>> round(calculate_gain("relu"), 4)
+        1.4142
+    """
+    slope = 0.01 if param is None else param
+    gains = {
+        "linear": 1.0,
+        "sigmoid": 1.0,
+        "tanh": 5 / 3,
+        "relu": math.sqrt(2),
+        "leaky_relu": math.sqrt(2 / (1 + slope**2)),
+        "selu": 3 / 4,
+    }
+    if nonlinearity not in gains:
+        raise ValueError(f"calculate_gain expects one of {', '.join(gains)}, got {nonlinearity!r}")
+    return gains[nonlinearity]
+
+
+def _fans(parameter: Parameter) -> tuple[int, int]:
+    """Return how many inputs feed an output and how many outputs an input feeds, for weights (out, in, ...)."""
+    shape = parameter.data.shape
+    if len(shape) < 2:
+        raise ValueError(f"fan-in and fan-out need a weight of at least two dimensions (out, in), got shape {shape}")
+    field = math.prod(shape[2:])
+    return shape[1] * field, shape[0] * field
+
+
+def xavier_uniform_(parameter: Parameter, gain: float = 1.0, *, generator: Generator = None) -> Parameter:
+    """Draw from U(-a, a) with a = gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
+
+    Raises:
+        ValueError: for fewer than two dimensions.
+
+    Example:
+        >>> bool(abs(xavier_uniform_(Parameter(np.zeros((3, 3)))).data).max() <= 1)
+        True
+    """
+    bound = gain * math.sqrt(6 / sum(_fans(parameter)))
+    return uniform_(parameter, -bound, bound, generator=generator)
+
+
+def xavier_normal_(parameter: Parameter, gain: float = 1.0, *, generator: Generator = None) -> Parameter:
+    """Draw from N(0, gain^2 2 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
+
+    Raises:
+        ValueError: for fewer than two dimensions.
+
+    Example:
+        >>> xavier_normal_(Parameter(np.zeros((3, 2)))).data.shape
+        (3, 2)
+    """
+    return normal_(parameter, 0.0, gain * math.sqrt(2 / sum(_fans(parameter))), generator=generator)
+
+
+def _kaiming_std(parameter: Parameter, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"kaiming initialisation expects mode 'fan_in' or 'fan_out', got {mode!r}")
+    fan = _fans(parameter)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def kaiming_uniform_(
+    parameter: Parameter,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    *,
+    generator: Generator = None,
+) -> Parameter:
+    """Draw from U(-b, b) with b = gain sqrt(3 / fan) (He et al., 2015).
+
+    Args:
+        parameter: the weight, (out, in, ...).
+        a: the negative slope of the leaky ReLU that follows.
+        mode: 'fan_in' keeps the scale of the forward signal, 'fan_out' that of the gradient.
+        nonlinearity: a name that `calculate_gain` knows.
+
+    Raises:
+        ValueError: for fewer than two dimensions, another mode or another nonlinearity.
+
+    Example:
+        >>> bool(abs(kaiming_uniform_(Parameter(np.zeros((2, 6)))).data).max() <= 1)
+        True
+    """
+    bound = math.sqrt(3) * _kaiming_std(parameter, a, mode, nonlinearity)
+    return uniform_(parameter, -bound, bound, generator=generator)
+
+
+def kaiming_normal_(
+    parameter: Parameter,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    *,
+    generator: Generator = None,
+) -> Parameter:
+    """Draw from N(0, gain^2 / fan) (He et al., 2015); arguments and errors as in `kaiming_uniform_`.
+
+    Example:
+        >>> kaiming_normal_(Parameter(np.zeros((2, 6)))).data.shape
+        (2, 6)
+    """
+    return normal_(parameter, 0.0, _kaiming_std(parameter, a, mode, nonlinearity), generator=generator)

@@ -1,0 +1,163 @@
+"""Layers that map features linearly, and the two that only pass or reshape them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from . import init
+from .module import Module
+from .parameter import Parameter
+
+
+class Linear(Module):
+    """The affine map y = x Wᵀ + b.
+
+    Args:
+        in_features: size of the last dimension of the input.
+        out_features: size of the last dimension of the output.
+        bias: False leaves b out.
+        dtype: of the parameters, and so of the computation; float32 by default.
+        generator: where the initial values are drawn from; None for the library's own.
+
+    Shape:
+        Input (..., in_features), output (..., out_features): any leading dimensions, none included.
+
+    Attributes:
+        weight: W, (out_features, in_features), drawn from U(-1/√in_features, 1/√in_features).
+        bias: b, (out_features,), drawn from the same; None without bias.
+
+    Raises:
+        ValueError: for negative sizes, or an input of another width.
+
+    Example:
+        >>> Linear(3, 2)(np.zeros((5, 3))).shape
+        (5, 2)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        dtype: DTypeLike | None = None,
+        *,
+        generator: init.Generator = None,
+    ) -> None:
+        if in_features < 0 or out_features < 0:
+            raise ValueError(f"Linear expects sizes of at least 0, got {in_features} and {out_features}")
+        self.in_features = in_features
+        self.out_features = out_features
+        bound = 1 / math.sqrt(max(in_features, 1))
+        self.weight = Parameter(np.empty((out_features, in_features), dtype or np.float32))
+        init.uniform_(self.weight, -bound, bound, generator=generator)
+        self.bias = None
+        if bias:
+            self.bias = Parameter(np.empty(out_features, dtype or np.float32))
+            init.uniform_(self.bias, -bound, bound, generator=generator)
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        W = self.weight.data
+        x = self.cast(x, W.dtype, (..., self.in_features))
+        self.save_for_backward(x)
+        y = _rows(x).dot(W.T)
+        if self.bias is not None:
+            y += self.bias.data
+        return y.reshape(*x.shape[:-1], self.out_features)
+
+    def backward(self, grad_output: ArrayLike) -> np.ndarray | None:
+        x = self.saved()
+        W = self.weight.data
+        g = self.cast(grad_output, W.dtype, (*x.shape[:-1], self.out_features), "grad_output")
+        g = _rows(g)
+        self.weight.grad += g.T.dot(_rows(x))
+        if self.bias is not None:
+            self.bias.grad += np.ones(len(g), g.dtype).dot(g)  # g.sum(0), several times as fast
+        if not self.needs_input_grad:
+            return None
+        return g.dot(W).reshape(x.shape)
+
+    def extra_repr(self) -> str:
+        text = f"{self.in_features}, {self.out_features}"
+        if self.bias is None:
+            text += ", bias=False"
+        if self.weight.data.dtype != np.float32:
+            text += f", dtype='{self.weight.data.dtype}'"
+        return text
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    """Flatten the leading dimensions, so that the products see matrices."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+class Identity(Module):
+    """y = x, a place to put another layer later; whatever it is built with is ignored.
+
+    Shape:
+        Any, and the same.
+
+    Example:
+        >>> Identity(54, unused=True)([1.0, 2.0])
+        array([1., 2.])
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        x = self.cast(x)
+        self.save_for_backward(x)
+        return x
+
+    def backward(self, grad_output: ArrayLike) -> np.ndarray:
+        x = self.saved()
+        return self.cast(grad_output, x.dtype, x.shape, "grad_output")
+
+
+class Flatten(Module):
+    """Joins a run of dimensions into one.
+
+    Args:
+        start_dim: the first to join; 1 by default, so that the samples stay apart.
+        end_dim: the last to join; negative counts from the end.
+
+    Shape:
+        Input (N, C, H, W), output (N, C·H·W) by default.
+
+    Raises:
+        ValueError: for dimensions that the input does not have, or an end before the start.
+
+    Example:
+        >>> Flatten()(np.zeros((5, 3, 2))).shape
+        (5, 6)
+    """
+
+    def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        self.start_dim = start_dim
+        self.end_dim = end_dim
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        x = self.cast(x)
+        shape = x.shape or (1,)
+        dims = len(shape)
+        if not (-dims <= self.start_dim < dims and -dims <= self.end_dim < dims):
+            raise ValueError(f"{self!r} expects an input that has these dimensions, got shape {x.shape}")
+        start, end = self.start_dim % dims, self.end_dim % dims
+        if start > end:
+            raise ValueError(f"{self!r} expects start_dim before end_dim, got {start} and {end} for shape {x.shape}")
+        y = x.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
+        self.save_for_backward(x.shape, y)
+        return y
+
+    def backward(self, grad_output: ArrayLike) -> np.ndarray:
+        shape, y = self.saved()
+        return self.cast(grad_output, y.dtype, y.shape, "grad_output").reshape(shape)
+
+    def extra_repr(self) -> str:
+        return (
+            f"start_dim={self.start_dim}, end_dim={self.end_dim}" if (self.start_dim, self.end_dim) != (1, -1) else ""
+        )

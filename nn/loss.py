@@ -1,0 +1,352 @@
+"""Losses: called with (prediction, target), they return a number, and backward returns the prediction's gradient.
+
+Shapes must agree exactly: a prediction of shape (N, 1) against a target of shape (N,) is an error, never a broadcast.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .module import Module
+from .numeric import log_softmax, sigmoid, softplus
+from .parameter import Buffer
+
+
+class Loss(Module):
+    """The base of losses: the reduction, forward and backward, and the check of the two arguments.
+
+    Args:
+        reduction: 'mean' or 'sum' over all values, or 'none' for an array of them.
+
+    Raises:
+        ValueError: for another reduction.
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        if reduction not in ("none", "mean", "sum"):
+            raise ValueError(f"{type(self).__name__} expects reduction 'none', 'mean' or 'sum', got {reduction!r}")
+        self.reduction = reduction
+
+    def cast_pair(self, prediction: ArrayLike, target: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Return both arguments as arrays of the prediction's dtype.
+
+        Raises:
+            ValueError: where their shapes differ.
+        """
+        f = self.cast(prediction, name="prediction")
+        y = self.cast(target, f.dtype, name="target")
+        if f.shape != y.shape:
+            raise ValueError(f"{self!r} expects a target shaped like the prediction, {f.shape}, got {y.shape}")
+        return f, y
+
+    def reduce(self, values: np.ndarray, count: float | None = None) -> np.ndarray | np.floating:
+        """Return the values, their sum, or their sum over `count` (by default how many they are; NaN for none)."""
+        if self.reduction == "none":
+            return values
+        total = values.sum()
+        if self.reduction == "sum":
+            return total
+        count = values.size if count is None else count
+        return total / count if count else total.dtype.type(math.nan)
+
+    def upstream(
+        self, grad_output: ArrayLike | None, shape: tuple[int, ...], dtype: np.dtype, count: float | None = None
+    ) -> np.ndarray | float:
+        """Return the gradient of each value that `reduce` saw, from the gradient of what it returned; None means ones.
+
+        Args:
+            grad_output: the gradient of the loss.
+            shape: of the values that were reduced.
+            dtype: of the values that were reduced.
+            count: as given to `reduce`.
+        """
+        g: np.ndarray | float = 1.0
+        if grad_output is not None:
+            g = self.cast(grad_output, dtype, shape if self.reduction == "none" else (), "grad_output")
+        if self.reduction != "mean":
+            return g
+        count = math.prod(shape) if count is None else count
+        return g / count if count else math.nan
+
+    def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        """Return the gradient of the prediction; `grad_output` is that of the loss itself, ones by default."""
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}" if self.reduction != "mean" else ""
+
+
+class HalfSquaredLoss(Loss):
+    """J = ½ ‖f - y‖² a sample, summed over its features; `reduction` is over the samples.
+
+    Shape:
+        Prediction f and target y (N, ...) alike; 'none' gives (N,).
+
+    Raises:
+        ValueError: for shapes that differ, or of no or one dimension.
+
+    Example:
+        >>> HalfSquaredLoss()([[1.0, 2.0]], [[0.0, 0.0]])
+        np.float64(2.5)
+    """
+
+    def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
+        f, y = self.cast_pair(prediction, target)
+        if f.ndim < 2:
+            raise ValueError(f"{self!r} expects shape (N, ...), samples of at least one feature, got {f.shape}")
+        r = f - y
+        self.save_for_backward(r)
+        return self.reduce(0.5 * (r * r).sum(tuple(range(1, r.ndim))))
+
+    def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        r = self.saved()
+        g = self.upstream(grad_output, r.shape[:1], r.dtype)
+        return np.reshape(g, (-1,) + (1,) * (r.ndim - 1)) * r
+
+
+class MSELoss(Loss):
+    """J = (f - y)², elementwise.
+
+    Shape:
+        Prediction f and target y alike, any.
+
+    Raises:
+        ValueError: for shapes that differ.
+
+    Example:
+        >>> MSELoss()([1.0, 2.0], [0.0, 0.0])
+        np.float64(2.5)
+    """
+
+    def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
+        f, y = self.cast_pair(prediction, target)
+        r = f - y
+        self.save_for_backward(r)
+        return self.reduce(r * r)
+
+    def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        r = self.saved()
+        return 2 * self.upstream(grad_output, r.shape, r.dtype) * r
+
+
+class L1Loss(Loss):
+    """J = |f - y|, elementwise, with derivative 0 where f = y.
+
+    Shape:
+        Prediction f and target y alike, any.
+
+    Raises:
+        ValueError: for shapes that differ.
+
+    Example:
+        >>> L1Loss()([1.0, 2.0], [0.0, 0.0])
+        np.float64(1.5)
+    """
+
+    def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
+        f, y = self.cast_pair(prediction, target)
+        r = f - y
+        self.save_for_backward(r)
+        return self.reduce(np.abs(r))
+
+    def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        r = self.saved()
+        return self.upstream(grad_output, r.shape, r.dtype) * np.sign(r)
+
+
+class HuberLoss(Loss):
+    """J = ½ r² where |r| ≤ delta, else delta (|r| - ½ delta), with r = f - y, elementwise (Huber, 1964).
+
+    Args:
+        reduction: as in Loss.
+        delta: where the square turns into a line; positive.
+
+    Shape:
+        Prediction f and target y alike, any.
+
+    Raises:
+        ValueError: for shapes that differ, or a delta that is not positive.
+
+    Example:
+        >>> HuberLoss(reduction="none")([0.5, 2.0], [0.0, 0.0])
+        array([0.125, 1.5  ])
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        if not delta > 0:
+            raise ValueError(f"HuberLoss expects delta > 0, got {delta}")
+        self.delta = delta
+
+    def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
+        f, y = self.cast_pair(prediction, target)
+        r = f - y
+        self.save_for_backward(r)
+        size = np.abs(r)
+        return self.reduce(np.where(size <= self.delta, 0.5 * r * r, self.delta * (size - 0.5 * self.delta)))
+
+    def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        r = self.saved()
+        return self.upstream(grad_output, r.shape, r.dtype) * np.clip(r, -self.delta, self.delta)
+
+    def extra_repr(self) -> str:
+        settings = [super().extra_repr(), f"delta={self.delta}" if self.delta != 1.0 else ""]
+        return ", ".join(filter(None, settings))
+
+
+class BCEWithLogitsLoss(Loss):
+    """Binary cross-entropy of logits z: J = w (pos_weight y softplus(-z) + (1 - y) softplus(z)), elementwise.
+
+    Args:
+        weight: w, scales each value; any shape that broadcasts to the prediction's.
+        reduction: as in Loss.
+        pos_weight: scales the positive part; any shape that broadcasts to the prediction's, usually one a class.
+
+    Shape:
+        Prediction z and target y alike, any; the target holds probabilities.
+
+    Raises:
+        ValueError: for shapes that differ, or weights that do not broadcast.
+
+    Example:
+        >>> BCEWithLogitsLoss()([0.0, 1e4], [1.0, 1.0]).round(4)
+        np.float64(0.3466)
+    """
+
+    def __init__(
+        self, weight: ArrayLike | None = None, reduction: str = "mean", pos_weight: ArrayLike | None = None
+    ) -> None:
+        super().__init__(reduction)
+        self.weight = None if weight is None else Buffer(self.cast(weight, name="weight"))
+        self.pos_weight = None if pos_weight is None else Buffer(self.cast(pos_weight, name="pos_weight"))
+
+    def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
+        z, y = self.cast_pair(prediction, target)
+        positive = self._spread(self.weight, z) * self._spread(self.pos_weight, z) * y
+        negative = self._spread(self.weight, z) * (1 - y)
+        self.save_for_backward(z, positive, negative)
+        return self.reduce(positive * softplus(-z) + negative * softplus(z))
+
+    def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        z, positive, negative = self.saved()
+        g = self.upstream(grad_output, z.shape, z.dtype)
+        return g * (negative * sigmoid(z) - positive * sigmoid(-z))
+
+    def _spread(self, weight: Buffer | None, z: np.ndarray) -> np.ndarray | float:
+        """Return a weight in the prediction's dtype, seen to broadcast to the prediction's shape."""
+        if weight is None:
+            return 1.0
+        try:
+            return np.broadcast_to(weight.data.astype(z.dtype), z.shape)
+        except ValueError:
+            raise ValueError(
+                f"{self!r} expects weights that broadcast to the prediction's shape {z.shape}, got {weight.data.shape}"
+            ) from None
+
+    def extra_repr(self) -> str:
+        weights = {"weight": self.weight, "pos_weight": self.pos_weight}
+        settings = [f"{name}={w.data.tolist()}" for name, w in weights.items() if w is not None]
+        return ", ".join(filter(None, [*settings, super().extra_repr()]))
+
+
+class CrossEntropyLoss(Loss):
+    """Cross-entropy of logits f: J = -Σ_c t_c log softmax(f)_c, with t the target's share of each class.
+
+    For a class index y the shares are 1 at y and 0 elsewhere; for class probabilities they are the target itself.
+    Smoothing mixes them with the uniform distribution, and class weights w multiply them:
+    t_c = w_c ((1 - label_smoothing) share_c + label_smoothing / C).
+
+    Args:
+        weight: w, one a class, (C,).
+        ignore_index: samples of this class index count nothing.
+        reduction: as in Loss; the mean for indices divides by the sum of their classes' weights.
+        label_smoothing: in [0, 1].
+
+    Shape:
+        Prediction (C,), (N, C) or (N, C, d1, ...); target without C as integers (class indices), or shaped like the
+        prediction as floating numbers (class probabilities); 'none' gives the shape without C.
+
+    Raises:
+        ValueError: for shapes that do not fit, an index that is no class, or settings out of range.
+        TypeError: for a target of the wrong kind of number.
+
+    Example:
+        >>> CrossEntropyLoss()([[0.0, 0.0], [1e4, 0.0]], [0, 1])
+        np.float64(5000.34657...)
+    """
+
+    def __init__(
+        self,
+        weight: ArrayLike | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__(reduction)
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"CrossEntropyLoss expects label_smoothing from 0 to 1, got {label_smoothing}")
+        self.weight = None if weight is None else Buffer(self.cast(weight, name="weight"))
+        if self.weight is not None and self.weight.data.ndim != 1:
+            raise ValueError(f"CrossEntropyLoss expects weight of shape (C,), got {self.weight.data.shape}")
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+
+    def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
+        f = self.cast(prediction, name="prediction")
+        if f.ndim == 0:
+            raise ValueError(f"{self!r} expects a prediction of shape (C,), (N, C) or (N, C, d1, ...), got ()")
+        axis = min(f.ndim - 1, 1)
+        t, count = self._shares(f, np.asarray(target), axis)
+        log_p = log_softmax(f, axis)
+        self.save_for_backward(log_p, t, count, axis)
+        # A share of zero counts nothing, also where the logit is -inf.
+        return self.reduce(-np.multiply(t, log_p, where=t != 0, out=np.zeros_like(f)).sum(axis), count)
+
+    def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        log_p, t, count, axis = self.saved()
+        values_shape = log_p.shape[:axis] + log_p.shape[axis + 1 :]
+        g = self.upstream(grad_output, values_shape, log_p.dtype, count)
+        if self.reduction == "none" and grad_output is not None:
+            g = np.expand_dims(g, axis)
+        return g * (np.exp(log_p) * t.sum(axis, keepdims=True) - t)
+
+    def _shares(self, f: np.ndarray, y: np.ndarray, axis: int) -> tuple[np.ndarray, float]:
+        """Return t, shaped like the prediction f, and what a mean over the values divides by."""
+        classes = f.shape[axis]
+        w = np.ones(classes, f.dtype) if self.weight is None else self.weight.data.astype(f.dtype)
+        if w.shape != (classes,):
+            raise ValueError(f"{self!r} expects a prediction of {len(w)} classes, one a weight, got shape {f.shape}")
+        w = w.reshape(-1, *(1,) * (f.ndim - 1 - axis))
+        smooth = self.label_smoothing
+        values_shape = f.shape[:axis] + f.shape[axis + 1 :]
+        if y.shape == f.shape:
+            if y.dtype.kind != "f":
+                raise TypeError(f"{self!r} expects class probabilities of a floating dtype, got {y.dtype}")
+            if self.ignore_index >= 0:
+                raise ValueError(f"{self!r} cannot ignore an index: the target holds class probabilities")
+            return w * ((1 - smooth) * y.astype(f.dtype) + smooth / max(classes, 1)), math.prod(values_shape)
+        if y.shape != values_shape:
+            raise ValueError(
+                f"{self!r} expects a target of shape {values_shape} (class indices) or {f.shape} (class "
+                f"probabilities) for a prediction of shape {f.shape}, got {y.shape}"
+            )
+        if y.dtype.kind not in "iu":
+            raise TypeError(f"{self!r} expects class indices of an integer dtype, got {y.dtype}")
+        kept = y != self.ignore_index
+        wrong = kept & ((y < 0) | (y >= classes))
+        if wrong.any():
+            raise ValueError(f"{self!r} expects class indices from 0 to {classes - 1}, got {y[wrong].flat[0]}")
+        share = np.expand_dims(y, axis) == np.arange(classes).reshape(-1, *(1,) * (f.ndim - 1 - axis))
+        share = share & np.expand_dims(kept, axis)
+        t = w * ((1 - smooth) * share + np.expand_dims(kept, axis) * (smooth / max(classes, 1)))
+        return t.astype(f.dtype), float((w * share).sum())
+
+    def extra_repr(self) -> str:
+        settings = [] if self.weight is None else [f"weight={self.weight.data.tolist()}"]
+        settings += [f"ignore_index={self.ignore_index}"] if self.ignore_index != -100 else []
+        settings += [super().extra_repr()]
+        settings += [f"label_smoothing={self.label_smoothing}"] if self.label_smoothing else []
+        return ", ".join(filter(None, settings))
