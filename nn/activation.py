@@ -120,17 +120,12 @@ class Softplus(Module):
     Shape:
         Any, and the same.
 
-    Raises:
-        ValueError: for beta 0.
-
     Example:
         >>> Softplus()([-1e4, 1e4])
         array([    0., 10000.])
     """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        if beta == 0:
-            raise ValueError("Softplus expects a beta other than 0")
         self.beta = beta
         self.threshold = threshold
 
@@ -175,14 +170,14 @@ class Softmax(Module):
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
         axis = _axis(self, x)
-        y = softmax(np.atleast_1d(x), axis).reshape(x.shape)
+        y = softmax(x, axis)
         self.save_for_backward(y, axis)
         return y
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
         y, axis = self.saved()
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
-        return y * (g - np.atleast_1d(g * y).sum(axis, keepdims=True).reshape(y.shape))
+        return y * (g - (g * y).sum(axis, keepdims=True))
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}" if self.dim is not None else ""
@@ -211,7 +206,7 @@ class LogSoftmax(Module):
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
         axis = _axis(self, x)
-        y = log_softmax(np.atleast_1d(x), axis).reshape(x.shape)
+        y = log_softmax(x, axis)
         self.save_for_backward(y, axis)
         return y
 

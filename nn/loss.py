@@ -45,7 +45,7 @@ class Loss(Module):
     def reduce(self, values: np.ndarray, count: float | None = None) -> np.ndarray | np.floating:
         """Return the values, their sum, or their sum over `count` (by default how many they are; NaN for none)."""
         if self.reduction == "none":
-            return values
+            return np.asarray(values)
         total = values.sum()
         if self.reduction == "sum":
             return total
@@ -104,7 +104,7 @@ class HalfSquaredLoss(Loss):
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
         r = self.saved()
         g = self.upstream(grad_output, r.shape[:1], r.dtype)
-        return np.reshape(g, (-1,) + (1,) * (r.ndim - 1)) * r
+        return (g * r.T).T  # transposed, so that an array of one g a sample meets the samples
 
 
 class MSELoss(Loss):

@@ -1,0 +1,86 @@
+"""Bad input gets an error of the right kind, with a text that names the layer, what was expected and what came."""
+
+import numpy as np
+import pytest
+
+import nn
+
+ONES = np.ones((4, 3))
+INDICES = np.array([0, 1, 2, 0])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        # shapes
+        (lambda: nn.Linear(64, 1)(np.ones((32, 10))), ValueError, r"Linear\(64, 1\) expects input of shape \(\.\.\., 64\), got \(32, 10\)"),
+        (lambda: nn.Linear(2, 1)(1.0), ValueError, r"Linear\(2, 1\) expects input of shape \(\.\.\., 2\), got \(\)"),
+        (lambda: nn.Linear(1, 1)(1.0), ValueError, r"got \(\)"),
+        (lambda: nn.HalfSquaredLoss()([1.0, 2.0], [1.0, 2.0]), ValueError, r"HalfSquaredLoss\(\) expects shape \(N, \.\.\.\).*got \(2,\)"),
+        (lambda: nn.MSELoss()(np.ones((4, 1)), np.ones(4)), ValueError, r"MSELoss\(\) expects a target shaped like the prediction, \(4, 1\), got \(4,\)"),
+        (lambda: nn.HalfSquaredLoss()(np.ones((4, 1)), np.ones(4)), ValueError, r"\(4, 1\), got \(4,\)"),
+        (lambda: nn.L1Loss()(np.ones(4), np.ones((4, 1))), ValueError, r"\(4,\), got \(4, 1\)"),
+        (lambda: nn.HuberLoss()(np.ones((4, 1)), 1.0), ValueError, r"\(4, 1\), got \(\)"),
+        (lambda: nn.BCEWithLogitsLoss()(np.ones((4, 1)), np.ones(4)), ValueError, r"\(4, 1\), got \(4,\)"),
+        (lambda: nn.CrossEntropyLoss()(ONES, [[0], [1], [2], [0]]), ValueError, r"target of shape \(4,\) \(class indices\) or \(4, 3\).*got \(4, 1\)"),
+        (lambda: nn.CrossEntropyLoss()(1.0, 0), ValueError, r"prediction of shape \(C,\)"),
+        (lambda: nn.CrossEntropyLoss(weight=[1.0, 2.0])(ONES, INDICES), ValueError, r"prediction of 2 classes.*got shape \(4, 3\)"),
+        (lambda: nn.BCEWithLogitsLoss(weight=[1.0, 2.0])(ONES, ONES), ValueError, r"broadcast to the prediction's shape \(4, 3\), got \(2,\)"),
+        (lambda: nn.BCEWithLogitsLoss(pos_weight=np.ones((2, 4, 3)))(ONES, ONES), ValueError, r"broadcast.*got \(2, 4, 3\)"),
+        (lambda: nn.Flatten()([1.0]), ValueError, r"Flatten\(\) expects an input that has these dimensions, got shape \(1,\)"),
+        (lambda: nn.Flatten()(1.0), ValueError, r"got shape \(\)"),
+        (lambda: nn.Flatten(2, 1)(np.ones((2, 2, 2))), ValueError, "start_dim before end_dim"),
+        (lambda: nn.Softmax(2)(ONES), ValueError, r"Softmax\(dim=2\) expects an input that has dimension 2, got shape \(4, 3\)"),
+        (lambda: nn.LogSoftmax(-3)(ONES), ValueError, "dimension -3"),
+        (lambda: nn.ReLU()([[1.0], [1.0, 2.0]]), ValueError, r"ReLU\(\) expects input to be an array of real numbers"),
+        # kinds
+        (lambda: nn.Linear(2, 1)(np.ones((3, 2), complex)), TypeError, r"Linear\(2, 1\) expects input.*complex128"),
+        (lambda: nn.ReLU()(np.array([None, 1.0])), TypeError, r"ReLU\(\) expects input.*object"),
+        (lambda: nn.Tanh()(["a", "b"]), TypeError, r"Tanh\(\) expects input.*<U1"),
+        (lambda: nn.ReLU()("text"), TypeError, "ReLU"),
+        (lambda: nn.MSELoss()([1.0], ["a"]), TypeError, r"MSELoss\(\) expects target"),
+        (lambda: nn.CrossEntropyLoss()(ONES, INDICES.astype(float)), TypeError, "class indices of an integer dtype, got float64"),
+        (lambda: nn.CrossEntropyLoss()(ONES, INDICES > 0), TypeError, "class indices of an integer dtype, got bool"),
+        (lambda: nn.CrossEntropyLoss()(ONES, np.ones((4, 3), int)), TypeError, "class probabilities of a floating dtype, got int64"),
+        (lambda: nn.Parameter(["a"]), TypeError, "real numbers"),
+        (lambda: nn.Dropout(generator="seed"), TypeError, "generator expects"),
+        # values
+        (lambda: nn.CrossEntropyLoss()(ONES, [0, 1, 3, 0]), ValueError, "class indices from 0 to 2, got 3"),
+        (lambda: nn.CrossEntropyLoss()(ONES, [0, 1, -1, 0]), ValueError, "class indices from 0 to 2, got -1"),
+        (lambda: nn.CrossEntropyLoss(ignore_index=1)(ONES, ONES / 3), ValueError, "cannot ignore an index"),
+        # settings
+        (lambda: nn.Linear(-1, 2), ValueError, "Linear expects sizes of at least 0, got -1 and 2"),
+        (lambda: nn.Linear(2.5, 2), TypeError, "integer"),
+        (lambda: nn.Dropout(1.5), ValueError, "Dropout expects a probability p from 0 to 1, got 1.5"),
+        (lambda: nn.Dropout(-0.1), ValueError, "got -0.1"),
+        (lambda: nn.HuberLoss(delta=0), ValueError, "HuberLoss expects delta > 0, got 0"),
+        (lambda: nn.MSELoss("avg"), ValueError, "MSELoss expects reduction 'none', 'mean' or 'sum', got 'avg'"),
+        (lambda: nn.CrossEntropyLoss(label_smoothing=1.5), ValueError, "label_smoothing from 0 to 1, got 1.5"),
+        (lambda: nn.CrossEntropyLoss(weight=ONES), ValueError, r"weight of shape \(C,\), got \(4, 3\)"),
+        (lambda: nn.Linear(1, 1, device="cpu"), TypeError, "device"),
+        (lambda: nn.ReLU(inplace=True), TypeError, "takes no arguments"),
+        (lambda: nn.set_rng_state({"bit_generator": "MT19937"}), ValueError, "state of PCG64"),
+        (lambda: nn.init.kaiming_uniform_(nn.Parameter([1.0])), ValueError, r"two dimensions.*got shape \(1,\)"),
+        (lambda: nn.init.kaiming_normal_(nn.Parameter(ONES), mode="fan"), ValueError, "fan_in"),
+        (lambda: nn.init.calculate_gain("swish"), ValueError, "expects one of linear.*got 'swish'"),
+        (lambda: nn.init.normal_(nn.Parameter([1.0]), std=-1), ValueError, "std >= 0"),
+    ],
+)  # fmt: skip
+def test_refused(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
+
+
+def test_upstream_of_a_reduced_loss_is_one_number():
+    loss = nn.MSELoss()
+    loss([1.0, 2.0], [0.0, 0.0])
+    with pytest.raises(ValueError, match=r"MSELoss\(\) expects grad_output of shape \(\), got \(2,\)"):
+        loss.backward([1.0, 1.0])
+
+
+def test_a_failed_forward_leaves_what_an_earlier_one_saved():
+    layer = nn.Linear(2, 1)
+    layer(np.ones((3, 2)))
+    with pytest.raises(ValueError):
+        layer(np.ones((3, 5)))
+    assert layer.backward(np.ones((3, 1))).shape == (3, 2)
