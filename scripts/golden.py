@@ -4,6 +4,7 @@ Run by hand where PyTorch is installed, after adding rows: `python scripts/golde
 and needs no PyTorch. A row's repr builds the PyTorch module too: names and arguments are the same.
 """
 
+import copy
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -45,7 +46,7 @@ def torch_module(module):
     names = dict(vars(torch.nn), HalfSquaredLoss=HalfSquaredLoss, Sequential=sequential)
     for name in ("CrossEntropyLoss", "BCEWithLogitsLoss"):
         names[name] = tensors(names[name])
-    twin = eval(repr(module), names).double()
+    twin = eval(repr(copy.deepcopy(module).float()), names).double()  # float, since PyTorch takes no dtype by name
     state = {name: torch.tensor(value) for name, value in module.state_dict().items()}
     if not isinstance(module, nn.Loss):  # PyTorch's losses keep their weights out of some states
         twin.load_state_dict(state)
