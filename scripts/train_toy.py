@@ -1,0 +1,170 @@
+"""Fit a function of one variable with a three-layer ReLU network, under J = ½ ‖f(x) - y‖² a sample.
+
+    python scripts/train_toy.py --plot toy.png
+
+The training loop below is the whole of it: forward, loss, backward, step.
+"""
+
+import argparse
+import math
+import sys
+import time
+
+import common
+import numpy as np
+from tqdm import tqdm
+
+import nn
+import optim
+from data import FUNCTIONS, DataLoader, TensorDataset, regression
+
+TEST_SAMPLES = 5000  # enough that the test loss of the true function itself is within 2 % of the noise floor
+SECONDS_BETWEEN_SAVES = 1.0  # of the checkpoint, at the end of an epoch
+OPTIMIZERS = {"adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop, "sgd": optim.SGD}
+# What makes a run what it is: a checkpoint is only resumed under the same.
+IDENTITY = ("function", "samples", "noise", "hidden", "batch_size", "lr", "optimizer", "seed")
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--function", default="sine", choices=FUNCTIONS, help="what to learn (default: sine)")
+    parser.add_argument("--samples", type=common.positive_int, default=1000, help="training samples")
+    parser.add_argument("--noise", type=common.non_negative, default=0.1, help="standard deviation of the noise on y")
+    parser.add_argument("--hidden", type=common.positive_int, nargs="+", default=[64, 64], help="hidden layer widths")
+    parser.add_argument("--epochs", type=common.positive_int, default=150)
+    parser.add_argument("--batch-size", type=common.positive_int, default=50)
+    parser.add_argument("--lr", type=common.non_negative, default=3e-3, help="learning rate at the start; falls to 0")
+    parser.add_argument("--optimizer", default="adam", choices=OPTIMIZERS)
+    parser.add_argument("--seed", type=common.seed, default=0)
+    parser.add_argument("--plot", metavar="FILE", help="write a picture of the fit and the losses")
+    parser.add_argument("--metrics", metavar="FILE", help="write the results as JSON")
+    parser.add_argument("--checkpoint", metavar="FILE", help="save the run here, every second and at its end")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    args = parser.parse_args(argv)
+    if args.resume and not args.checkpoint:
+        parser.error("--resume needs --checkpoint FILE")
+    return args
+
+
+def train(args: argparse.Namespace) -> None:
+    start = time.perf_counter()
+    rng = np.random.default_rng(args.seed)
+    x_train, y_train = regression(args.function, args.samples, args.noise, generator=rng)
+    x_test, y_test = regression(args.function, TEST_SAMPLES, args.noise, generator=rng)
+    model = common.mlp([1, *args.hidden, 1], rng)
+    criterion = nn.HalfSquaredLoss()
+    optimizer = OPTIMIZERS[args.optimizer](model.parameters(), lr=args.lr)
+    schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5 * (1 + math.cos(math.pi * epoch / args.epochs)))
+    loader = DataLoader(TensorDataset(x_train, y_train), args.batch_size, shuffle=True, generator=rng)
+    history: dict[str, list[float]] = {"train_loss": [], "test_loss": []}
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "loader": loader}
+    if args.resume:
+        resume(args, parts, history)
+
+    def save() -> None:
+        if args.checkpoint:
+            state = {name: part.state_dict() for name, part in parts.items()}
+            settings = {name: getattr(args, name) for name in IDENTITY}
+            common.save_state({"settings": settings, "history": history, **state}, args.checkpoint)
+
+    def evaluate(x: np.ndarray, y: np.ndarray) -> float:
+        with nn.no_grad():
+            return float(criterion(model(x), y))
+
+    done = len(history["train_loss"])
+    saved = time.perf_counter()
+    bar = tqdm(range(done, args.epochs), initial=done, total=args.epochs, unit="epoch", disable=args.quiet or None)
+    for epoch in bar:
+        for x, y in loader:
+            loss = criterion(model(x), y)
+            common.stop_unless_finite(loss, model, x, epoch)
+            optimizer.zero_grad()
+            model.backward(criterion.backward())
+            optimizer.step()
+        schedule.step()
+        history["train_loss"].append(evaluate(x_train, y_train))
+        history["test_loss"].append(evaluate(x_test, y_test))
+        bar.set_postfix(train=f"{history['train_loss'][-1]:.5f}", test=f"{history['test_loss'][-1]:.5f}", refresh=False)
+        if time.perf_counter() - saved > SECONDS_BETWEEN_SAVES:
+            save()
+            saved = time.perf_counter()
+    save()
+
+    metrics = {
+        "train_loss": history["train_loss"][-1],
+        "test_loss": history["test_loss"][-1],
+        "noise_floor": 0.5 * args.noise**2,
+        "epochs": len(history["train_loss"]),
+        "seconds": time.perf_counter() - start,
+        "seed": args.seed,
+    }
+    if not args.quiet:
+        print(f"train loss   {metrics['train_loss']:.6f}   J = 1/2 |f(x) - y|^2, mean over {args.samples} samples")
+        print(f"test loss    {metrics['test_loss']:.6f}   mean over {TEST_SAMPLES} samples")
+        print(f"noise floor  {metrics['noise_floor']:.6f}   1/2 sigma^2: no model can do better")
+    if args.metrics:
+        common.write_json(metrics, args.metrics)
+    if args.plot and (figure := draw(args, model, x_train, y_train, history)):
+        common.save_figure(figure, args.plot)
+        if not args.quiet:
+            print(f"picture      {args.plot}")
+
+
+def resume(args: argparse.Namespace, parts: dict, history: dict[str, list[float]]) -> None:
+    """Put every part of the run back as the checkpoint has it."""
+    try:
+        state = nn.load(args.checkpoint)
+        theirs = state["settings"]
+        different = [name for name in IDENTITY if theirs[name] != getattr(args, name)]
+        if different:
+            flags = ", ".join(f"--{n.replace('_', '-')} {theirs[n]} and not {getattr(args, n)}" for n in different)
+            common.fail(f"{args.checkpoint} belongs to another run: it was made with {flags}")
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        history.update(state["history"])
+    except FileNotFoundError:
+        common.fail(f"nothing to resume: there is no checkpoint {args.checkpoint}")
+    except (KeyError, TypeError) as error:
+        common.fail(f"{args.checkpoint} is no checkpoint of this script: {error!r}")
+    except (OSError, ValueError) as error:
+        common.fail(error)
+    if len(history["train_loss"]) >= args.epochs and not args.quiet:
+        print(f"{args.checkpoint} has all of its {len(history['train_loss'])} epochs: nothing is left to train")
+
+
+def draw(
+    args: argparse.Namespace, model: nn.Module, x: np.ndarray, y: np.ndarray, history: dict[str, list[float]]
+) -> object:
+    """Return the picture: data, true function and fit on the left, both loss curves on the right."""
+    figure = common.new_figure(10, 4)
+    if figure is None:
+        return None
+    fit, losses = figure.subplots(1, 2)
+    grid = np.linspace(x.min(), x.max(), 500, dtype=np.float32)[:, None]
+    with nn.no_grad():
+        f = model(grid)
+    fit.scatter(x, y, s=8, color="0.75", label=f"{len(x)} training samples", rasterized=True)
+    fit.plot(
+        grid, FUNCTIONS[args.function](grid), color="black", linestyle="--", label=f"true function: {args.function}"
+    )
+    fit.plot(grid, f, color="tab:orange", linewidth=2, label="fit")
+    fit.set(xlabel="x", ylabel="y", title="-".join(map(str, [1, *args.hidden, 1])) + " ReLU network")
+    fit.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)
+    epochs = range(1, len(history["train_loss"]) + 1)
+    losses.plot(epochs, history["train_loss"], color="tab:blue", label="train")
+    losses.plot(epochs, history["test_loss"], color="tab:orange", label="test")
+    if args.noise:
+        losses.axhline(0.5 * args.noise**2, color="black", linestyle="--", label="noise floor ½ σ²")
+    losses.set(xlabel="epoch", ylabel="J, mean over samples", yscale="log", title="loss")
+    losses.legend()
+    return figure
+
+
+if __name__ == "__main__":
+    try:
+        train(parse())
+    except KeyboardInterrupt:
+        sys.exit(
+            "interrupted" if "--checkpoint" not in sys.argv else "interrupted: --resume goes on from the checkpoint"
+        )

@@ -1,0 +1,236 @@
+"""The scripts as people run them: what they print, write and refuse."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nn
+
+ROOT = Path(__file__).resolve().parents[1]
+MPG, DIGITS = ROOT / "data" / "files" / "auto_mpg.csv", ROOT / "data" / "files" / "digits.csv.gz"
+sys.path.insert(0, str(ROOT / "scripts"))
+
+
+def run(script, *args, fails=False, cwd=None):
+    """Run a script, and return what it printed: on standard output, or on standard error where it is to fail."""
+    command = [sys.executable, str(ROOT / "scripts" / script), *map(str, args)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, encoding="utf-8")
+    assert (done.returncode != 0) == fails, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr if fails else done.stdout
+
+
+def table(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """One run of the toy with the defaults, with everything it can write."""
+    folder = tmp_path_factory.mktemp("toy")
+    printed = run("train_toy.py", "--plot", "toy.png", "--metrics", "m.json", "--checkpoint", "c", cwd=folder)
+    return folder, printed
+
+
+def test_toy_learns_to_the_noise_floor(toy):
+    folder, printed = toy
+    metrics = json.loads((folder / "m.json").read_text())
+    assert list(metrics) == ["train_loss", "test_loss", "noise_floor", "epochs", "seconds", "seed"]
+    assert metrics["noise_floor"] == pytest.approx(0.005) and metrics["seed"] == 0
+    assert metrics["test_loss"] < 1.25 * metrics["noise_floor"]
+    assert f"test loss    {metrics['test_loss']:.6f}" in printed and "noise floor  0.005000" in printed
+    assert (folder / "toy.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in folder.iterdir()) == ["c", "m.json", "toy.png"]
+
+
+def test_toy_resumed_when_nothing_is_left_says_so(toy):
+    folder, _ = toy
+    assert "nothing is left to train" in run("train_toy.py", "--checkpoint", "c", "--resume", cwd=folder)
+
+
+def test_toy_resume_refuses_another_run(toy):
+    folder, _ = toy
+    text = run("train_toy.py", "--checkpoint", "c", "--resume", "--hidden", 32, fails=True, cwd=folder)
+    assert "another run" in text and "--hidden [64, 64] and not [32]" in text
+
+
+def test_toy_resume_needs_a_checkpoint(tmp_path):
+    assert "needs --checkpoint" in run("train_toy.py", "--resume", fails=True)
+    text = run("train_toy.py", "--resume", "--checkpoint", tmp_path / "none", fails=True)
+    assert "nothing to resume" in text and "none" in text
+    (tmp_path / "bad").write_bytes(b"PK")
+    assert "not a readable checkpoint" in run("train_toy.py", "--resume", "--checkpoint", tmp_path / "bad", fails=True)
+    nn.save({"other": 1}, tmp_path / "other")
+    text = run("train_toy.py", "--resume", "--checkpoint", tmp_path / "other", fails=True)
+    assert "no checkpoint of this script" in text
+
+
+def test_toy_interrupted_and_resumed_is_the_uninterrupted_run(tmp_path, monkeypatch):
+    import common
+    import train_toy
+
+    settings = ["--epochs", "7", "--samples", "130", "--quiet"]
+
+    def trained(*args):
+        train_toy.train(train_toy.parse([*settings, "--checkpoint", str(tmp_path / args[0]), *args[1:]]))
+        return nn.load(tmp_path / args[0])
+
+    whole = trained("whole")
+    saves = []
+    monkeypatch.setattr(train_toy, "SECONDS_BETWEEN_SAVES", 0)
+
+    def save_and_break_off(state, path, save=common.save_state):
+        save(state, path)
+        saves.append(path)
+        if len(saves) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(common, "save_state", save_and_break_off)
+    with pytest.raises(KeyboardInterrupt):
+        trained("parts")
+    assert len(nn.load(tmp_path / "parts")["history"]["train_loss"]) == 3
+    parts = trained("parts", "--resume")
+    assert parts["history"] == whole["history"]
+    for name, array in whole["model"].items():
+        np.testing.assert_array_equal(parts["model"][name], array)
+
+
+def test_toy_quiet_prints_nothing_and_other_settings_work(tmp_path):
+    options = ["--function", "absolute", "--samples", 60, "--noise", 0, "--hidden", 8, "--epochs", 2]
+    options += ["--batch-size", 7, "--optimizer", "sgd", "--seed", 5, "--plot", tmp_path / "p.png", "--quiet"]
+    assert run("train_toy.py", *options) == ""
+
+
+def test_toy_stops_where_the_loss_is_not_finite():
+    text = run("train_toy.py", "--lr", "1e30", "--epochs", 3, fails=True)
+    assert "in epoch 1" in text and "Linear" in text and "--lr" in text
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["--function", "cosine"], "invalid choice"),
+        (["--samples", "0"], "at least 1"),
+        (["--noise", "-1"], "at least 0"),
+        (["--noise", "nan"], "at least 0"),
+        (["--lr", "-1"], "at least 0"),
+        (["--seed", "-1"], "at least 0"),
+        (["--epochs", "many"], "many"),
+        (["--epochs", "1", "--plot", "no/such/folder/toy.png"], "no/such/folder/toy.png"),
+        (["--epochs", "1", "--plot", "toy.unknown"], "toy.unknown"),
+        (["--epochs", "1", "--metrics", "no/such/folder/m.json"], "no/such/folder/m.json"),
+        (["--epochs", "1", "--checkpoint", "no/such/folder/c"], "no/such/folder/c"),
+    ],
+)
+def test_toy_refuses(args, text, tmp_path):
+    assert text in run("train_toy.py", *args, fails=True, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_matplotlib_it_says_so_and_still_trains(tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ImportError")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['train_toy.py', '--epochs', '1', '--plot', 'p.png']"
+    code += f"; import runpy; sys.path.insert(1, {str(ROOT / 'scripts')!r})"
+    code += f"; runpy.run_path({str(ROOT / 'scripts' / 'train_toy.py')!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0 and "handgrad[plot]" in done.stderr and "test loss" in done.stdout
+    assert not (tmp_path / "p.png").exists()
+
+
+def test_csv_regression_saves_a_model_that_predicts_new_rows(tmp_path):
+    options = ["--target", "mpg", "--text", "onehot", "--exclude", "car_name", "--epochs", 30]
+    printed = run(
+        "train_csv.py", MPG, *options, "--save", "m.npz", "--plot", "p.png", "--metrics", "m.json", cwd=tmp_path
+    )
+    assert "regression, by the look of the target" in printed
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert 1 < metrics["test_rmse"] < 4 and 0.7 < metrics["test_r2"] < 1
+    assert f"test_rmse    {metrics['test_rmse']:.4f}" in printed
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+
+    rows = list(csv.DictReader(MPG.read_text(encoding="utf-8").splitlines()))
+    with (tmp_path / "new.csv").open("w", encoding="utf-8", newline="") as file:  # reordered, without the target
+        writer = csv.DictWriter(file, sorted(set(rows[0]) - {"mpg"}), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows[:50])
+    run("train_csv.py", "new.csv", "--predict", "m.npz", "--out", "out.csv", cwd=tmp_path)
+    written = (tmp_path / "out.csv").read_text(encoding="utf-8")
+    predicted = [float(row["predicted_mpg"]) for row in csv.DictReader(written.splitlines())]
+    truth = [float(row["mpg"]) for row in rows[:50]]
+    assert len(predicted) == 50 and np.sqrt(np.mean((np.array(predicted) - truth) ** 2)) < 4
+    assert run("train_csv.py", "new.csv", "--predict", "m.npz", cwd=tmp_path) == written
+
+    no_weight = table(tmp_path / "bad.csv", "cylinders,mpg\n8,3\n")
+    assert "no column 'displacement'" in run("train_csv.py", no_weight, "--predict", "m.npz", fails=True, cwd=tmp_path)
+
+
+def test_csv_classification_on_digits(tmp_path):
+    options = ["--target", "digit", "--epochs", 15, "--plot", tmp_path / "p.png", "--metrics", tmp_path / "m.json"]
+    printed = run("train_csv.py", DIGITS, *options)
+    assert "classification of 10 classes" in printed and "rows are the truth" in printed
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert metrics["test_accuracy"] > 0.93 and metrics["task"] == "classification"
+
+
+def pets(rows=60):
+    """A table of text, numbers, missing values and quoted fields that tells cats from dogs."""
+    rng = np.random.default_rng(0)
+    lines = ["name,colour,weight,kind"]
+    for row in range(rows):
+        cat = rng.random() < 0.5
+        weight = "?" if row % 10 == 3 else f"{rng.normal(4 if cat else 20):.2f}"
+        lines.append(f'"pet, {row}",{rng.choice(["red", "grey"])},{weight},{"cat" if cat else "dog"}')
+    return "\n".join(lines) + "\n"
+
+
+def test_csv_text_levels_missing_values_and_text_classes(tmp_path):
+    path = table(tmp_path / "pets.csv", pets())
+    assert "line 5" in run("train_csv.py", path, "--target", "kind", fails=True)
+    options = ["--target", "kind", "--exclude", "name", "--text", "onehot", "--epochs", 60]
+    dropped = run("train_csv.py", path, *options, "--missing", "drop")
+    assert "54, 6 with missing values dropped" in dropped
+    printed = run("train_csv.py", path, *options, "--missing", "mean", "--save", tmp_path / "m")
+    assert "classification of 2 classes" in printed and "3 from 2 columns" in printed
+    new = table(tmp_path / "new.csv", "weight,colour\n3.9,red\n,grey\n21,grey\n")
+    rows = list(csv.reader(run("train_csv.py", new, "--predict", tmp_path / "m").splitlines()))
+    assert rows[0] == ["weight", "colour", "predicted_kind"]
+    assert rows[1][2] == "cat" and rows[3][2] == "dog" and rows[2][2] in ("cat", "dog")
+    unseen = table(tmp_path / "unseen.csv", "weight,colour\n3.9,red\n4.5,blue\n")
+    text = run("train_csv.py", unseen, "--predict", tmp_path / "m", fails=True)
+    assert "unseen.csv, line 3" in text and "'colour'" in text and "'blue'" in text
+
+
+def test_csv_task_can_be_overridden(tmp_path):
+    lines = ["x,y"] + [f"{x / 10},{x // 20}" for x in range(60)]
+    path = table(tmp_path / "steps.csv", "\n".join(lines))
+    assert "classification of 3 classes, by the look" in run("train_csv.py", path, "--target", "y", "--epochs", 2)
+    printed = run("train_csv.py", path, "--target", "y", "--task", "regression", "--epochs", 2)
+    assert "regression (--task overrides)" in printed and "test_r2" in printed
+
+
+@pytest.mark.parametrize(
+    ("content", "args", "text"),
+    [
+        (None, ["--target", "y"], "there is no file"),
+        ("", ["--target", "y"], "empty"),
+        ("x,y\n", ["--target", "y"], "no rows"),
+        ("x,y\n1,2\n3\n", ["--target", "y"], "t.csv, line 3"),
+        ("x,y\n1,2\n", ["--target", "z"], "no column 'z'"),
+        ("x,y\n1,2\nnought,3\n", ["--target", "y"], "t.csv, line 3: column 'x'"),
+        ("x,y\n1,2\n2,3\n", ["--target", "y"], "at least 10 rows"),
+        ("x,y\n1,2\n", [], "--target COLUMN is needed"),
+        ("x,y\n1,2\n", ["--target", "y", "--out", "o"], "--out belongs to --predict"),
+        ("x,y\n1,2\n", ["--predict", "nothing.npz"], "there is no model nothing.npz"),
+        ("x,y\n1,2\n", ["--predict", "t.csv"], "not a readable checkpoint"),
+    ],
+)
+def test_csv_refuses(content, args, text, tmp_path):
+    if content is not None:
+        table(tmp_path / "t.csv", content)
+    assert text in run("train_csv.py", "t.csv", *args, fails=True, cwd=tmp_path)
