@@ -6,13 +6,15 @@ Names, defaults and scales are PyTorch's.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from .parameter import Parameter
 from .random import default_generator
 
-Generator = np.random.Generator | int | None
+if TYPE_CHECKING:  # at run time it would load numpy.random with every import
+    Generator: TypeAlias = np.random.Generator | int | None
 
 
 def _filled(parameter: Parameter, values: np.ndarray | float) -> Parameter:

@@ -70,6 +70,9 @@ def set_rng_state(state: dict[str, Any]) -> None:
 
     Raises:
         ValueError: for a state that belongs to another kind of generator; nothing is changed then.
+
+    Example:
+        >>> set_rng_state(get_rng_state())
     """
     generator = default_generator()
     try:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import nn
 from data import Table, TableEncoder, infer_task, load_auto_mpg, load_csv, load_digits, read_table
 
 
@@ -90,7 +91,7 @@ def test_a_broken_gzip_file(write, tmp_path):
     whole = gzip.compress(b"a,b\n1,2\n" * 50)
     flipped = bytearray(whole)
     flipped[-6] ^= 1
-    for content in (b"a,b\n1,2\n", whole[:-3], whole[:20], whole[:5], bytes(flipped), whole[:12] + b"\xff" * 20):
+    for content in (b"a,b\n1,2\n", whole[:-3], whole[:20], whole[:5], bytes(flipped), whole[:10] + b"\xff" * 20):
         (tmp_path / "broken.csv.gz").write_bytes(content)
         with pytest.raises(ValueError, match=r"broken\.csv\.gz: broken gzip file"):
             read_table(tmp_path / "broken.csv.gz")
@@ -262,6 +263,12 @@ def test_number_classes_are_numbers():
     assert encoder.classes == [0.25, 0.5, "b"] and encoder.transform_target(got).tolist() == [1, 2, 0]
 
 
+def test_what_is_no_finite_number_is_a_class_by_its_text():
+    got = table(a=[1, 2, 3, 4], t=["inf", "1", "-nan", "-nan"])
+    encoder = TableEncoder(got, "t", task="classification")
+    assert encoder.classes == [1, "-nan", "inf"] and encoder.transform_target(got).tolist() == [2, 0, 1, 1]
+
+
 def test_a_task_may_be_given():
     encoder = TableEncoder(CARS, "doors", task="regression")
     assert encoder.classes == [] and encoder.transform_target(CARS).tolist() == [[2], [4], [4], [2]]
@@ -381,6 +388,16 @@ def test_a_restored_encoder_is_the_same(data):
         np.testing.assert_array_equal(x, encoder.transform(got))
         np.testing.assert_array_equal(same.transform_target(got), encoder.transform_target(got))
         assert (same.classes, same.feature_names, same.task) == (encoder.classes, encoder.feature_names, encoder.task)
+
+
+def test_saved_and_loaded(tmp_path):
+    for target in ("mpg", "origin"):
+        encoder = encode(CARS, target, text="onehot", text_columns=["doors"])
+        nn.save(encoder.state_dict(), tmp_path / "encoder.npz")
+        restored = TableEncoder.from_state_dict(nn.load(tmp_path / "encoder.npz"))
+        np.testing.assert_array_equal(restored.transform(CARS), encoder.transform(CARS))
+        np.testing.assert_array_equal(restored.transform_target(CARS), encoder.transform_target(CARS))
+        assert restored.feature_names == encoder.feature_names and restored.classes == encoder.classes
 
 
 def test_a_state_that_lacks_entries_is_refused():
