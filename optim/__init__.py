@@ -3,6 +3,7 @@
 They need only a parameter's `data`, `grad` and `requires_grad`, so this package knows no layers.
 """
 
+from . import lr_scheduler as lr_scheduler
 from .adam import Adam as Adam
 from .adam import AdamW as AdamW
 from .optimizer import Optimizer as Optimizer

@@ -63,26 +63,26 @@ class Adam(Optimizer):
         names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * group["amsgrad"]
         return {name: np.zeros_like(w) for name in names}
 
-    def begin(self, group: Group, step: int) -> tuple[float, float]:
-        """Return the step size and the root of the second moment's correction."""
-        beta1, beta2 = group["betas"]
-        return group["lr"] / (1 - beta1**step), math.sqrt(1 - beta2**step)
+    def begin(self, group: Group, step: int) -> tuple[float, float, float, float]:
+        """Return lr and eps with both bias corrections in them, which spares correcting the arrays, and the betas."""
+        beta1, beta2 = map(float, group["betas"])
+        root = math.sqrt(1 - beta2**step)
+        return group["lr"] * root / (1 - beta1**step), group["eps"] * root, beta1, beta2
 
-    def update(self, w: np.ndarray, g: np.ndarray, state: State, group: Group, scalars: tuple[float, float]) -> None:
-        beta1, beta2 = group["betas"]
-        step_size, root_correction = scalars
+    def update(self, w: np.ndarray, g: np.ndarray, state: State, group: Group, scalars: tuple[float, ...]) -> None:
+        lr, eps, beta1, beta2 = scalars
         m, v = state["exp_avg"], state["exp_avg_sq"]
-        if group["decoupled_weight_decay"]:
-            w *= 1 - group["lr"] * group["weight_decay"]
-        elif group["weight_decay"]:
-            g = g + group["weight_decay"] * w
-        m *= beta1
-        m += (1 - beta1) * g
+        if group["weight_decay"]:
+            if group["decoupled_weight_decay"]:
+                w *= 1 - group["lr"] * group["weight_decay"]
+            else:
+                g = g + group["weight_decay"] * w
+        m += (1 - beta1) * (g - m)
         v *= beta2
         v += (1 - beta2) * (g * g)
         if group["amsgrad"]:
             v = np.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
-        w -= step_size * m / (np.sqrt(v) / root_correction + group["eps"])
+        w -= lr * m / (np.sqrt(v) + eps)
 
 
 class AdamW(Adam):

@@ -70,8 +70,7 @@ class RMSprop(Optimizer):
         v += (1 - alpha) * (g * g)
         if group["centered"]:
             mean = state["grad_avg"]
-            mean *= alpha
-            mean += (1 - alpha) * g
+            mean += (1 - alpha) * (g - mean)
             v = v - mean * mean
         step = g / (np.sqrt(v) + group["eps"])
         if group["momentum"]:
