@@ -12,6 +12,14 @@ from .module import no_grad as no_grad
 # Containers
 from .container import Sequential as Sequential
 
+# Branches
+from .branch import CAddTable as CAddTable
+from .branch import CMulTable as CMulTable
+from .branch import ConcatTable as ConcatTable
+from .branch import JoinTable as JoinTable
+from .branch import ParallelTable as ParallelTable
+from .branch import Residual as Residual
+
 # Linear maps and shapes
 from .linear import Flatten as Flatten
 from .linear import Identity as Identity
@@ -38,10 +46,30 @@ from .loss import L1Loss as L1Loss
 from .loss import Loss as Loss
 from .loss import MSELoss as MSELoss
 
+# Proof
+from .checking import GradcheckError as GradcheckError
+from .checking import gradcheck as gradcheck
+
+# Mathematics as data
+from .columns import column_equations as column_equations
+from .equation import evaluate_equations as evaluate_equations
+from .notation import to_latex as to_latex
+from .notation import to_mathml as to_mathml
+from .notation import to_text as to_text
+
 # Chance
 from .random import get_rng_state as get_rng_state
 from .random import manual_seed as manual_seed
 from .random import set_rng_state as set_rng_state
 
+# Looking into a model
+from .watchers import first_nonfinite as first_nonfinite
+from .watchers import summary as summary
+
+# Files
+from .serialization import load as load
+from .serialization import save as save
+
 # Rooms of their own
 from . import init as init
+from . import utils as utils

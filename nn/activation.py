@@ -5,6 +5,8 @@ Most keep their output for backward rather than their input: the next layer hold
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -34,6 +36,10 @@ class ReLU(Module):
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return g * (y > 0)
 
+    @property
+    def equations(self) -> dict[str, str]:
+        return {"y": "maximum(x, 0)", "x": "g * (x > 0)"}
+
 
 class LeakyReLU(Module):
     """y = x where x > 0, and negative_slope · x elsewhere (Maas et al., 2013).
@@ -49,6 +55,8 @@ class LeakyReLU(Module):
         array([-0.1,  2. ])
     """
 
+    symbols: ClassVar = {"alpha": "negative_slope"}
+
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
 
@@ -61,6 +69,10 @@ class LeakyReLU(Module):
         x = self.saved()
         g = self.cast(grad_output, x.dtype, x.shape, "grad_output")
         return np.where(x > 0, g, self.negative_slope * g)
+
+    @property
+    def equations(self) -> dict[str, str]:
+        return {"y": "where(x > 0, x, alpha * x)", "x": "where(x > 0, g, alpha * g)"}
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}" if self.negative_slope != 0.01 else ""
@@ -87,6 +99,10 @@ class Sigmoid(Module):
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return g * y * (1 - y)
 
+    @property
+    def equations(self) -> dict[str, str]:
+        return {"y": "1 / (1 + exp(-x))", "x": "g * y * (1 - y)"}
+
 
 class Tanh(Module):
     """y = tanh(x), with derivative 1 - y².
@@ -109,6 +125,10 @@ class Tanh(Module):
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return g * (1 - y * y)
 
+    @property
+    def equations(self) -> dict[str, str]:
+        return {"y": "tanh(x)", "x": "g * (1 - y ** 2)"}
+
 
 class Softplus(Module):
     """y = log(1 + exp(beta x)) / beta, a smooth ReLU.
@@ -125,6 +145,8 @@ class Softplus(Module):
         array([    0., 10000.])
     """
 
+    symbols: ClassVar = {"beta": "beta", "threshold": "threshold"}
+
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta = beta
         self.threshold = threshold
@@ -140,6 +162,13 @@ class Softplus(Module):
         g = self.cast(grad_output, x.dtype, x.shape, "grad_output")
         scaled = self.beta * x
         return np.where(scaled > self.threshold, g, g * sigmoid(scaled))
+
+    @property
+    def equations(self) -> dict[str, str]:
+        return {
+            "y": "where(beta * x > threshold, x, log(1 + exp(beta * x)) / beta)",
+            "x": "where(beta * x > threshold, g, g / (1 + exp(-beta * x)))",
+        }
 
     def extra_repr(self) -> str:
         settings = {"beta": (self.beta, 1.0), "threshold": (self.threshold, 20.0)}
@@ -161,7 +190,7 @@ class Softmax(Module):
     Example:
         >>> Softmax(dim=1)([[0.0, 0.0], [1e4, 0.0]])
         array([[0.5, 0.5],
-               [1. , 0. ]], dtype=float32)
+               [1. , 0. ]])
     """
 
     def __init__(self, dim: int | None = None) -> None:
@@ -178,6 +207,14 @@ class Softmax(Module):
         y, axis = self.saved()
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return y * (g - (g * y).sum(axis, keepdims=True))
+
+    @property
+    def equations(self) -> dict[str, str]:
+        return {
+            "dim": _stated_axis(self),
+            "y": "exp(x) / exp(x).sum(dim, keepdims=True)",
+            "x": "y * (g - (g * y).sum(dim, keepdims=True))",
+        }
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}" if self.dim is not None else ""
@@ -215,6 +252,14 @@ class LogSoftmax(Module):
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return g - np.exp(y) * g.sum(axis, keepdims=True)
 
+    @property
+    def equations(self) -> dict[str, str]:
+        return {
+            "dim": _stated_axis(self),
+            "y": "x - log(exp(x).sum(dim, keepdims=True))",
+            "x": "g - exp(y) * g.sum(dim, keepdims=True)",
+        }
+
     def extra_repr(self) -> str:
         return f"dim={self.dim}" if self.dim is not None else ""
 
@@ -228,3 +273,8 @@ def _axis(module: Softmax | LogSoftmax, x: np.ndarray) -> int:
     if not -dims <= dim < dims:
         raise ValueError(f"{module!r} expects an input that has dimension {dim}, got shape {x.shape}")
     return dim
+
+
+def _stated_axis(module: Softmax | LogSoftmax) -> str:
+    """Return the expression of that axis."""
+    return "0 if x.ndim in (0, 1, 3) else 1" if module.dim is None else str(module.dim)

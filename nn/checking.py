@@ -14,7 +14,14 @@ from .random import default_generator, get_rng_state, set_rng_state
 
 
 class GradcheckError(RuntimeError):
-    """Raised by `gradcheck` when a gradient is wrong; its text says which."""
+    """Raised by `gradcheck` when a gradient is wrong; its text says which.
+
+    Example:
+        >>> raise GradcheckError("x: off by 2.0")
+        Traceback (most recent call last):
+        ...
+        nn.checking.GradcheckError: x: off by 2.0
+    """
 
 
 def gradcheck(

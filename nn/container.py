@@ -1,4 +1,7 @@
-"""Containers: modules that chain other modules, forward in order and backward in reverse."""
+"""Containers: `Container` holds modules under names, `Sequential` chains them; branches are in branch.py.
+
+A tuple that a layer returns is handed to the next one as its several inputs, and comes back as several gradients.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,100 @@ from typing import Any, Self, overload
 from .module import Module, count_parameters
 
 
-class Sequential(Module):
-    """A chain of layers: the output of each is the input of the next.
+class Container(Module):
+    """A row of modules: what Sequential and the branch containers share.
+
+    One object may stand in several places (as people do with one ReLU): the later places get its `share()`.
+
+    Args:
+        *modules: the modules in order, or one dict (or OrderedDict) of them by name.
+
+    Raises:
+        TypeError: for anything that is not a Module.
+        ValueError: for a name that cannot be used.
+
+    Example:
+        >>> from nn import ReLU, Tanh
+        >>> container = Container(ReLU(), Tanh())
+        >>> len(container), container[1]
+        (2, Tanh())
+    """
+
+    # The modules are the object's own attributes "0", "1", ... (or a dict's names) in order of assignment, so
+    # that the walk of every Module finds them under PyTorch's names without knowing containers.
+
+    _part = "module"  # what errors call one of them
+
+    def __init__(self, *modules: Module | dict[str, Module]) -> None:
+        if len(modules) == 1 and isinstance(modules[0], dict):
+            for name, module in modules[0].items():
+                self._add(name, module)
+        else:
+            for given in modules:
+                self.append(given)
+
+    def _add(self, name: str, module: Any) -> None:
+        title = type(self).__name__
+        if not isinstance(module, Module):
+            raise TypeError(f"{title} expects modules, got {module!r} for {name!r}")
+        if "." in name or not name:
+            raise ValueError(f"{title} expects {self._part} names without dots and not empty, got {name!r}")
+        if hasattr(self, name) and name not in vars(self):
+            raise ValueError(f"{title} cannot name a {self._part} {name!r}: Module has an attribute of that name")
+        if any(module is other for key, other in self._named() if key != name):
+            module = module.share()
+        vars(self)[name] = module
+
+    def _named(self) -> list[tuple[str, Module]]:
+        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
+
+    def append(self, module: Any) -> Self:
+        """Put a module behind the last one, and return this container."""
+        self._add(next(name for name in map(str, count(len(self))) if name not in vars(self)), module)
+        return self
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter([value for value in vars(self).values() if isinstance(value, Module)])
+
+    def __len__(self) -> int:
+        return len(self._named())
+
+    @overload
+    def __getitem__(self, index: int) -> Module: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Module:
+        """Return the module at an index, or a container of the modules of a slice, the very same objects."""
+        if isinstance(index, slice):
+            return type(self)(dict(self._named()[index]))
+        return self._named()[index][1]
+
+    def __setitem__(self, index: int, module: Module) -> None:
+        self._add(self._named()[index][0], module)
+
+    def _locate(self, error: Exception, index: int) -> None:
+        """Write into an error's text which module it comes from."""
+        error.args = (f"in {self._part} {index} of {type(self).__name__}: {error}",)
+
+    def _without_total(self) -> str:
+        named = self._named()
+        if not named:
+            return f"{type(self).__name__}()"
+        numbered = all(name == str(index) for index, (name, _) in enumerate(named))
+        lines = []
+        for name, module in named:
+            text = module._without_total() if isinstance(module, Container) else repr(module)
+            text = text if numbered else f"{name!r}: {text}"
+            lines.append("  " + text.replace("\n", "\n  ") + "," + _count_comment(module) + "\n")
+        opening, closing = ("(", ")") if numbered else ("({", "})")
+        return f"{type(self).__name__}{opening}\n{''.join(lines)}{closing}"
+
+    def __repr__(self) -> str:
+        return self._without_total() + _count_comment(self)
+
+
+class Sequential(Container):
+    """A chain of layers: the output of each is the input of the next, a tuple its several inputs.
 
     One object may stand in several places (as people do with one ReLU): the later places get its `share()`.
 
@@ -36,62 +131,18 @@ class Sequential(Module):
         (2, 1)
     """
 
-    # The layers are the object's own attributes "0", "1", ... (or a dict's names) in order of assignment, so
-    # that the walk of every Module finds them under PyTorch's names without knowing containers.
+    _part = "layer"
 
-    def __init__(self, *layers: Module | dict[str, Module]) -> None:
-        if len(layers) == 1 and isinstance(layers[0], dict):
-            for name, layer in layers[0].items():
-                self._add(name, layer)
-        else:
-            for layer in layers:
-                self.append(layer)
-
-    def _add(self, name: str, layer: Any) -> None:
-        if not isinstance(layer, Module):
-            raise TypeError(f"Sequential expects modules, got {layer!r} for {name!r}")
-        if "." in name or not name:
-            raise ValueError(f"Sequential expects layer names without dots and not empty, got {name!r}")
-        if hasattr(self, name) and name not in vars(self):
-            raise ValueError(f"Sequential cannot name a layer {name!r}: Module has an attribute of that name")
-        if any(layer is other for key, other in self._named() if key != name):
-            layer = layer.share()
-        vars(self)[name] = layer
-
-    def _named(self) -> list[tuple[str, Module]]:
-        return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
-
-    def append(self, layer: Module) -> Self:
-        """Put a layer behind the last one, and return this container."""
-        self._add(next(name for name in map(str, count(len(self))) if name not in vars(self)), layer)
-        return self
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter([value for value in vars(self).values() if isinstance(value, Module)])
-
-    def __len__(self) -> int:
-        return len(self._named())
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | slice) -> Module:
-        """Return the layer at an index, or a Sequential of the layers of a slice, the very same objects."""
-        if isinstance(index, slice):
-            return Sequential(dict(self._named()[index]))
-        return self._named()[index][1]
-
-    def __setitem__(self, index: int, layer: Module) -> None:
-        self._add(self._named()[index][0], layer)
-
-    def forward(self, x: Any) -> Any:
+    def forward(self, *inputs: Any) -> Any:
+        output: Any = inputs[0] if len(inputs) == 1 else inputs
         for index, layer in enumerate(self):
             try:
-                x = layer(x)
+                output = layer(*inputs)
             except (ValueError, TypeError, RuntimeError) as error:
-                raise self._located(error, index)
-        return x
+                self._locate(error, index)
+                raise
+            inputs = output if isinstance(output, tuple) else (output,)
+        return output
 
     def backward(self, grad_output: Any) -> Any:
         layers = list(self)
@@ -99,7 +150,8 @@ class Sequential(Module):
             try:
                 grad_output = layers[index].backward(grad_output)
             except (ValueError, TypeError, RuntimeError) as error:
-                raise self._located(error, index)
+                self._locate(error, index)
+                raise
             if grad_output is None:
                 if any(count_parameters(layer) for layer in layers[:index]):
                     raise RuntimeError(
@@ -109,12 +161,6 @@ class Sequential(Module):
                 return None
         return grad_output
 
-    @staticmethod
-    def _located(error: Exception, index: int) -> Exception:
-        """Write into an error's text which layer it comes from."""
-        error.args = (f"in layer {index} of Sequential: {error}",)
-        return error
-
     def _leading(self) -> Iterator[Module]:
         """Yield the layers up to and with the first that has parameters."""
         for layer in self:
@@ -123,7 +169,7 @@ class Sequential(Module):
                 return
 
     @property
-    def needs_input_grad(self) -> bool:  # type: ignore[override]
+    def needs_input_grad(self) -> bool:
         """False on the outermost model lets its first layer with parameters spare the gradient of its input."""
         return all(layer.needs_input_grad for layer in self._leading())
 
@@ -131,22 +177,6 @@ class Sequential(Module):
     def needs_input_grad(self, value: bool) -> None:
         for layer in self._leading():
             layer.needs_input_grad = value
-
-    def _without_total(self) -> str:
-        named = self._named()
-        if not named:
-            return f"{type(self).__name__}()"
-        numbered = all(name == str(index) for index, (name, _) in enumerate(named))
-        lines = []
-        for name, layer in named:
-            text = layer._without_total() if isinstance(layer, Sequential) else repr(layer)
-            text = text if numbered else f"{name!r}: {text}"
-            lines.append("  " + text.replace("\n", "\n  ") + "," + _count_comment(layer) + "\n")
-        opening, closing = ("(", ")") if numbered else ("({", "})")
-        return f"{type(self).__name__}{opening}\n{''.join(lines)}{closing}"
-
-    def __repr__(self) -> str:
-        return self._without_total() + _count_comment(self)
 
 
 def _count_comment(module: Module) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -29,6 +31,8 @@ class Dropout(Module):
         array([1., 2.])
     """
 
+    symbols: ClassVar = {"p": "p"}
+
     def __init__(self, p: float = 0.5, *, generator: np.random.Generator | int | None = None) -> None:
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout expects a probability p from 0 to 1, got {p}")
@@ -45,6 +49,14 @@ class Dropout(Module):
         m = self.saved()
         g = self.cast(grad_output, m.dtype, m.shape, "grad_output")
         return g * m
+
+    @property
+    def equations(self) -> dict[str, str]:
+        if not self.training:
+            return {"y": "x", "x": "g"}
+        if self.p == 1:
+            return {"y": "0 * x", "x": "0 * g"}
+        return {"m": "random(x.shape) >= p", "y": "x * m / (1 - p)", "x": "g * m / (1 - p)"}
 
     def _mask(self, x: np.ndarray) -> np.ndarray:
         """Draw what to multiply each element by."""

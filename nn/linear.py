@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -37,6 +37,8 @@ class Linear(Module):
         >>> Linear(3, 2)(np.zeros((5, 3))).shape
         (5, 2)
     """
+
+    symbols: ClassVar = {"W": "weight", "b": "bias"}
 
     def __init__(
         self,
@@ -80,6 +82,14 @@ class Linear(Module):
             return None
         return g.dot(W).reshape(x.shape)
 
+    @property
+    def equations(self) -> dict[str, str]:
+        stated = {"y": "x @ W.T + b", "x": "g @ W", "W": "rows(g).T @ rows(x)", "b": "rows(g).sum(0)"}
+        if self.bias is None:
+            del stated["b"]
+            stated["y"] = "x @ W.T"
+        return stated
+
     def extra_repr(self) -> str:
         text = f"{self.in_features}, {self.out_features}"
         if self.bias is None:
@@ -116,6 +126,10 @@ class Identity(Module):
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
         x = self.saved()
         return self.cast(grad_output, x.dtype, x.shape, "grad_output")
+
+    @property
+    def equations(self) -> dict[str, str]:
+        return {"y": "x", "x": "g"}
 
 
 class Flatten(Module):
@@ -156,6 +170,10 @@ class Flatten(Module):
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
         shape, y = self.saved()
         return self.cast(grad_output, y.dtype, y.shape, "grad_output").reshape(shape)
+
+    @property
+    def equations(self) -> dict[str, str]:
+        return {"y": f"flatten(x, {self.start_dim}, {self.end_dim})", "x": "g.reshape(x.shape)"}
 
     def extra_repr(self) -> str:
         return (

@@ -6,6 +6,7 @@ Shapes must agree exactly: a prediction of shape (N, 1) against a target of shap
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,22 @@ class Loss(Module):
 
     Raises:
         ValueError: for another reduction.
+
+    Example:
+        >>> class Distance(Loss):
+        ...     def forward(self, prediction, target):
+        ...         f, y = self.cast_pair(prediction, target)
+        ...         self.save_for_backward(f - y)
+        ...         return self.reduce(abs(f - y))
+        ...     def backward(self, grad_output=None):
+        ...         r = self.saved()
+        ...         return self.upstream(grad_output, r.shape, r.dtype) * np.sign(r)
+        >>> loss = Distance()
+        >>> loss([1.0, 4.0], [2.0, 2.0]), loss.backward()
+        (np.float64(1.5), array([-0.5,  0.5]))
     """
+
+    input_symbols = ("f", "y")
 
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in ("none", "mean", "sum"):
@@ -75,6 +91,20 @@ class Loss(Module):
         """Return the gradient of the prediction; `grad_output` is that of the loss itself, ones by default."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
+    def reduced_equations(self, values: str, gradient: str, count: str = "f.size") -> dict[str, str]:
+        """Return the lines n, J and f of `equations`: what `reduce` and `upstream` do, as expressions.
+
+        Args:
+            values: what is reduced.
+            gradient: g times the derivative of the values, for reduction 'none' and 'sum'; a product.
+            count: what a mean divides by.
+        """
+        if self.reduction == "none":
+            return {"J": values, "f": gradient}
+        if self.reduction == "sum":
+            return {"J": f"({values}).sum()", "f": gradient}
+        return {"n": count, "J": f"1 / n * ({values}).sum()", "f": f"{gradient} / n"}
+
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}" if self.reduction != "mean" else ""
 
@@ -106,6 +136,14 @@ class HalfSquaredLoss(Loss):
         g = self.upstream(grad_output, r.shape[:1], r.dtype)
         return (g * r.T).T  # transposed, so that an array of one g a sample meets the samples
 
+    @property
+    def equations(self) -> dict[str, str]:
+        if self.reduction == "none":
+            return {"J": "0.5 * norm(samples(f - y), 1) ** 2", "f": "(g * (f - y).T).T"}
+        if self.reduction == "sum":
+            return {"J": "0.5 * norm(f - y) ** 2", "f": "g * (f - y)"}
+        return {"N": "len(f)", "J": "0.5 * norm(f - y) ** 2 / N", "f": "g * (f - y) / N"}
+
 
 class MSELoss(Loss):
     """J = (f - y)², elementwise.
@@ -130,6 +168,10 @@ class MSELoss(Loss):
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
         r = self.saved()
         return 2 * self.upstream(grad_output, r.shape, r.dtype) * r
+
+    @property
+    def equations(self) -> dict[str, str]:
+        return self.reduced_equations("(f - y) ** 2", "2 * g * (f - y)")
 
 
 class L1Loss(Loss):
@@ -156,6 +198,10 @@ class L1Loss(Loss):
         r = self.saved()
         return self.upstream(grad_output, r.shape, r.dtype) * np.sign(r)
 
+    @property
+    def equations(self) -> dict[str, str]:
+        return self.reduced_equations("abs(f - y)", "g * sign(f - y)")
+
 
 class HuberLoss(Loss):
     """J = ½ r² where |r| ≤ delta, else delta (|r| - ½ delta), with r = f - y, elementwise (Huber, 1964).
@@ -175,6 +221,8 @@ class HuberLoss(Loss):
         array([0.125, 1.5  ])
     """
 
+    symbols: ClassVar = {"delta": "delta"}
+
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
         if not delta > 0:
@@ -191,6 +239,11 @@ class HuberLoss(Loss):
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
         r = self.saved()
         return self.upstream(grad_output, r.shape, r.dtype) * np.clip(r, -self.delta, self.delta)
+
+    @property
+    def equations(self) -> dict[str, str]:
+        values = "where(abs(r) <= delta, 0.5 * r ** 2, delta * (abs(r) - 0.5 * delta))"
+        return {"r": "f - y", **self.reduced_equations(values, "g * where(abs(r) <= delta, r, delta * sign(r))")}
 
     def extra_repr(self) -> str:
         settings = [super().extra_repr(), f"delta={self.delta}" if self.delta != 1.0 else ""]
@@ -216,6 +269,8 @@ class BCEWithLogitsLoss(Loss):
         np.float64(0.3466)
     """
 
+    symbols: ClassVar = {"w": "weight", "q": "pos_weight"}
+
     def __init__(
         self, weight: ArrayLike | None = None, reduction: str = "mean", pos_weight: ArrayLike | None = None
     ) -> None:
@@ -234,6 +289,15 @@ class BCEWithLogitsLoss(Loss):
         z, positive, negative = self.saved()
         g = self.upstream(grad_output, z.shape, z.dtype)
         return g * (negative * sigmoid(z) - positive * sigmoid(-z))
+
+    @property
+    def equations(self) -> dict[str, str]:
+        w = "" if self.weight is None else "w * "
+        q = "" if self.pos_weight is None else "q * "
+        values = f"-{q}y * log(p) - (1 - y) * log(1 - p)"
+        values = f"{w}({values})" if w else values
+        gradient = f"g * {w}((1 - y) * p - {q}y * (1 - p))" if q else f"g * {w}(p - y)"
+        return {"p": "1 / (1 + exp(-f))", **self.reduced_equations(values, gradient)}
 
     def _spread(self, weight: Buffer | None, z: np.ndarray) -> np.ndarray | float:
         """Return a weight in the prediction's dtype, seen to broadcast to the prediction's shape."""
@@ -278,6 +342,8 @@ class CrossEntropyLoss(Loss):
         np.float64(5000.34657...)
     """
 
+    symbols: ClassVar = {"w": "weight", "epsilon": "label_smoothing", "ignored": "ignore_index"}
+
     def __init__(
         self,
         weight: ArrayLike | None = None,
@@ -312,6 +378,33 @@ class CrossEntropyLoss(Loss):
         if self.reduction == "none" and grad_output is not None:
             g = np.expand_dims(g, axis)
         return g * (np.exp(log_p) * t.sum(axis, keepdims=True) - t)
+
+    @property
+    def equations(self) -> dict[str, str]:
+        # Whether the target holds indices or probabilities shows in its shape. An index that is ignored (-100 by
+        # default) is no class, and so has no share of any; only one that could be a class must be struck out.
+        share = "one_hot(y, f, dim)"
+        if self.ignore_index >= 0:
+            share += " * expand_dims(y != ignored, dim)"
+        share = f"y if y.shape == f.shape else {share}"
+        stated = {"dim": "1 if f.ndim > 1 else 0", "C": "f.shape[dim]", "p": "exp(f) / exp(f).sum(dim, keepdims=True)"}
+        w = "" if self.weight is None else "along(w, f, dim) * "
+        if self.label_smoothing:
+            stated["s"] = share
+            stated["k"] = "1 if y.shape == f.shape else s.sum(dim, keepdims=True)"
+            stated["t"] = f"{w}((1 - epsilon) * s + epsilon / C * k)"
+        elif w:
+            stated |= {"s": share, "t": f"{w}s"}
+        else:
+            stated["t"] = share
+        total, gradient = "(t * log(p)).sum()", "g * (p * t.sum(dim, keepdims=True) - t)"
+        if self.reduction == "none":
+            return stated | {"J": "-(t * log(p)).sum(dim)", "f": gradient.replace("g", "expand_dims(g, dim)", 1)}
+        if self.reduction == "sum":
+            return stated | {"J": f"-{total}", "f": gradient}
+        weights = f"{w}s" if "s" in stated else "t"
+        count = f"y.size / C if y.shape == f.shape else ({weights}).sum()"
+        return stated | {"n": count, "J": f"-(1 / n * {total})", "f": f"{gradient} / n"}
 
     def _shares(self, f: np.ndarray, y: np.ndarray, axis: int) -> tuple[np.ndarray, float]:
         """Return t, shaped like the prediction f, and what a mean over the values divides by."""

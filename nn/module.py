@@ -11,7 +11,7 @@ import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -22,7 +22,7 @@ _float = float  # the class below has a method of this name
 
 # Both are per thread and per task, so that one thread's validation does not switch off another one's training.
 _saving: ContextVar[bool] = ContextVar("saving", default=True)
-_watcher: ContextVar[Callable[[Module, tuple, Any], None] | None] = ContextVar("watcher", default=None)
+_caller: ContextVar[Callable[[Module, tuple], Any] | None] = ContextVar("caller", default=None)
 
 
 class no_grad(contextlib.ContextDecorator):
@@ -44,6 +44,23 @@ class no_grad(contextlib.ContextDecorator):
 
 
 @contextlib.contextmanager
+def calling(caller: Callable[[Module, tuple], Any]) -> Iterator[None]:
+    """Inside the `with`, every call of a module goes through `caller(module, inputs)`, which returns the output.
+
+    The caller runs `module.forward(*inputs)` itself, so it sees which calls happen inside which.
+
+    Example:
+        >>> with calling(lambda module, inputs: module.forward(*inputs)):
+        ...     pass
+    """
+    token = _caller.set(caller)
+    try:
+        yield
+    finally:
+        _caller.reset(token)
+
+
+@contextlib.contextmanager
 def watching(watcher: Callable[[Module, tuple, Any], None]) -> Iterator[None]:
     """Inside the `with`, call `watcher(module, inputs, output)` after the forward of every module that is called.
 
@@ -51,11 +68,14 @@ def watching(watcher: Callable[[Module, tuple, Any], None]) -> Iterator[None]:
         >>> with watching(lambda module, inputs, output: print(module)):
         ...     pass
     """
-    token = _watcher.set(watcher)
-    try:
+
+    def caller(module: Module, inputs: tuple) -> Any:
+        output = module.forward(*inputs)
+        watcher(module, inputs, output)
+        return output
+
+    with calling(caller):
         yield
-    finally:
-        _watcher.reset(token)
 
 
 class IncompatibleKeys(NamedTuple):
@@ -74,6 +94,8 @@ class Module:
     Attributes:
         training: True in training mode, False after `eval()`.
         needs_input_grad: False lets a model's first layer return None from backward and spare a product.
+        symbols: ties letters in `equations` to attributes: {"W": "weight"}.
+        input_symbols: the letters of the inputs in `equations`; when empty x, or x0, x1, ... for several.
 
     Example:
         >>> class Scale(Module):
@@ -95,6 +117,8 @@ class Module:
 
     training: bool = True
     needs_input_grad: bool = True
+    symbols: ClassVar[Mapping[str, str]] = {}
+    input_symbols: tuple[str, ...] = ()
     _saved: tuple | None = None
 
     # ---- the author's two
@@ -108,11 +132,24 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
     def __call__(self, *inputs: Any) -> Any:
-        output = self.forward(*inputs)
-        watcher = _watcher.get()
-        if watcher is not None:
-            watcher(self, inputs, output)
-        return output
+        caller = _caller.get()
+        return self.forward(*inputs) if caller is None else caller(self, inputs)
+
+    # ---- the mathematics
+
+    @property
+    def equations(self) -> Mapping[str, str]:
+        """What this module computes, in its configuration and mode, as expressions by symbol; empty when not stated.
+
+        Intermediates come first, then the output y (several: y0, y1, ...; of a loss: J), then the gradient of each
+        input and parameter under the symbol that it is the gradient of, with g for the upstream gradient (several:
+        g0, g1, ...). `evaluate_equations` in equation.py runs them, `to_text` and its like show them.
+        """
+        return {}
+
+    def equations_of(self, count: int) -> Mapping[str, str]:
+        """Return `equations` for a call with `count` inputs; a layer that takes any number of them overrides this."""
+        return self.equations
 
     # ---- from forward to backward
 
@@ -392,4 +429,4 @@ def count_parameters(module: Module) -> int:
     return sum(parameter.data.size for parameter in module.parameters())
 
 
-__all__ = ["IncompatibleKeys", "Module", "count_parameters", "no_grad", "shape_text", "watching"]
+__all__ = ["IncompatibleKeys", "Module", "calling", "count_parameters", "no_grad", "shape_text", "watching"]

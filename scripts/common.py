@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any, NoReturn, TextIO
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a bare clone works without an installation
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a bare clone works without an installation
 sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without Unicode still prints
 sys.stderr.reconfigure(errors="replace")  # type: ignore[union-attr]
 
@@ -49,6 +51,15 @@ def seed(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text}")
     return value
+
+
+def processor() -> str:
+    """Return the name of this machine's processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def mlp(widths: list[int], generator: np.random.Generator | None) -> nn.Sequential:

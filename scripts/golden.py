@@ -5,6 +5,7 @@ and needs no PyTorch. A row's repr builds the PyTorch module too: names and argu
 """
 
 import copy
+import math
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -17,6 +18,46 @@ import torch  # noqa: E402
 from cases import CASES  # noqa: E402
 
 import nn  # noqa: E402
+
+
+class ConcatTable(torch.nn.ModuleDict):
+    """Branches, which PyTorch has not either."""
+
+    def __init__(self, *branches):
+        named = branches[0] if isinstance(branches[0], dict) else {str(i): b for i, b in enumerate(branches)}
+        super().__init__(named)
+
+    def forward(self, x):
+        return tuple(branch(x) for branch in self.values())
+
+
+class ParallelTable(ConcatTable):
+    def forward(self, xs):
+        return tuple(branch(x) for branch, x in zip(self.values(), xs, strict=True))
+
+
+class Residual(ConcatTable):
+    def forward(self, x):
+        return sum(super().forward(x)) + (x if len(self) == 1 else 0)
+
+
+class CAddTable(torch.nn.Module):
+    def forward(self, xs):
+        return sum(xs)
+
+
+class CMulTable(torch.nn.Module):
+    def forward(self, xs):
+        return math.prod(xs)
+
+
+class JoinTable(torch.nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, xs):
+        return torch.cat(xs, self.dim)
 
 
 class HalfSquaredLoss(torch.nn.Module):
@@ -43,7 +84,8 @@ def torch_module(module):
         named = layers and isinstance(layers[0], dict)
         return torch.nn.Sequential(OrderedDict(layers[0])) if named else torch.nn.Sequential(*layers)
 
-    names = dict(vars(torch.nn), HalfSquaredLoss=HalfSquaredLoss, Sequential=sequential)
+    own = (HalfSquaredLoss, ConcatTable, ParallelTable, Residual, CAddTable, CMulTable, JoinTable)
+    names = vars(torch.nn) | {twin.__name__: twin for twin in own} | {"Sequential": sequential}
     for name in ("CrossEntropyLoss", "BCEWithLogitsLoss"):
         names[name] = tensors(names[name])
     twin = eval(repr(copy.deepcopy(module).float()), names).double()  # float, since PyTorch takes no dtype by name

@@ -144,5 +144,16 @@ CASES = [
     *(Case(f"CrossEntropyLoss-shares-{r}", lambda r=r: nn.CrossEntropyLoss(reduction=r), shares(5, 3), references.cross_entropy) for r in ("mean", "sum", "none")),
     Case("CrossEntropyLoss-shares-vector", lambda: nn.CrossEntropyLoss(), shares(3), references.cross_entropy, **ONE),
     Case("CrossEntropyLoss-shares-images", lambda: nn.CrossEntropyLoss(weight=W3, label_smoothing=0.2), shares(2, 3, 2), references.cross_entropy),
+    # branches
+    Case("ConcatTable-CAddTable", lambda: nn.Sequential(nn.ConcatTable(nn.Linear(3, 2), nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))), nn.CAddTable()), normal(4, 3), references.composed),
+    Case("ConcatTable-named", lambda: nn.Sequential(nn.ConcatTable({"left": nn.Linear(3, 2), "right": nn.Linear(3, 2)}), nn.CAddTable()), normal(4, 3), references.composed),
+    Case("CMulTable", lambda: nn.Sequential(nn.ConcatTable(nn.Linear(3, 2), nn.Linear(3, 2), nn.Linear(3, 2, bias=False)), nn.CMulTable()), normal(4, 3), references.composed),
+    Case("ParallelTable-JoinTable", lambda: nn.Sequential(nn.ConcatTable(nn.Identity(), nn.Tanh()), nn.ParallelTable(nn.Linear(3, 2), nn.ReLU()), nn.JoinTable(1)), normal(4, 3), references.composed),
+    Case("JoinTable-middle", lambda: nn.Sequential(nn.ConcatTable(nn.Identity(), nn.Tanh(), nn.ReLU()), nn.JoinTable(-2)), normal(4, 3, 2), references.composed),
+    Case("JoinTable-one", lambda: nn.Sequential(nn.ConcatTable(nn.Linear(3, 2)), nn.JoinTable(1)), normal(4, 3), references.composed),
+    Case("tables-within-tables", lambda: nn.Sequential(nn.ConcatTable(nn.ConcatTable(nn.Tanh(), nn.Linear(3, 3)), nn.Identity()), nn.ParallelTable(nn.CMulTable(), nn.ReLU()), nn.CAddTable()), normal(4, 3), references.composed),
+    Case("Residual", lambda: nn.Residual(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3))), normal(4, 3), references.composed),
+    Case("Residual-shortcut", lambda: nn.Residual(nn.Sequential(nn.Linear(3, 4), nn.Tanh()), nn.Linear(3, 4, bias=False)), normal(4, 3), references.composed),
+    Case("Residual-twice", lambda: nn.Sequential(nn.Residual(nn.Linear(3, 3)), nn.ReLU(), nn.Residual(nn.Residual(nn.Linear(3, 3)))), normal(4, 3), references.composed),
 ]
 # fmt: on

@@ -93,6 +93,34 @@ def sequential(module, x):
     return x
 
 
+def composed(module, *xs):
+    """Containers, branches and the layers in them; several inputs and outputs are tuples."""
+    match type(module).__name__:
+        case "Sequential":
+            for layer in module:
+                y = composed(layer, *xs)
+                xs = y if isinstance(y, tuple) else (y,)
+            return y
+        case "ConcatTable":
+            return tuple(composed(branch, *xs) for branch in module)
+        case "ParallelTable":
+            pairs = zip(module, xs, strict=True)
+            return tuple(composed(branch, *(x if isinstance(x, tuple) else (x,))) for branch, x in pairs)
+        case "Residual":
+            branches = list(module)
+            shortcut = composed(branches[1], *xs) if len(branches) > 1 else xs[0]
+            return composed(branches[0], *xs) + shortcut
+        case "CAddTable" | "CMulTable" as name:
+            combine = math.fsum if name == "CAddTable" else math.prod
+            entries = zip(*(x.flat for x in xs), strict=True)
+            return np.array([combine(each) for each in entries]).reshape(xs[0].shape)
+        case "JoinTable":
+            slices = [part for x in xs for part in np.moveaxis(x, module.dim, 0)]
+            return np.moveaxis(np.array(slices), 0, module.dim)
+        case name:
+            return {"Linear": linear, "ReLU": relu, "Tanh": tanh, "Identity": identity}[name](module, *xs)
+
+
 # Losses: each gives the values before the reduction, `reduced` the rest.
 
 

@@ -135,7 +135,8 @@ def test_toy_refuses(args, text, tmp_path):
 
 def test_without_matplotlib_it_says_so_and_still_trains(tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ImportError")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['train_toy.py', '--epochs', '1', '--plot', 'p.png']"
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    code += "; sys.argv = ['train_toy.py', '--epochs', '1', '--plot', 'p.png']"
     code += f"; import runpy; sys.path.insert(1, {str(ROOT / 'scripts')!r})"
     code += f"; runpy.run_path({str(ROOT / 'scripts' / 'train_toy.py')!r}, run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)

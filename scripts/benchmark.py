@@ -1,0 +1,275 @@
+"""Time whole training steps of this project beside other frameworks, straight NumPy, and the matrix products alone.
+
+    python scripts/benchmark.py --plot benchmark.png
+
+Each contender runs in a process of its own, which waits while it is not its turn; all take turns for several rounds,
+so that a drift of the machine's speed falls on each alike. Read ratios, not times: those within one run compare.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import itertools
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from typing import Any
+
+import common
+import numpy as np
+from contenders import CASES, CONTENDERS, NEEDS, Case, handgrad, timed
+from tqdm import tqdm
+
+from data import DataLoader, TensorDataset
+
+SCRIPT = str(common.ROOT / "scripts" / "contenders.py")
+PACKAGES = {"torch": "PyTorch", "jax": "JAX", "sklearn": "scikit-learn"}
+LABELS = {
+    "handgrad": "handgrad",
+    "bare": "NumPy, bare",
+    "limit": "matrix products alone",
+    "torch_eager": "PyTorch, eager",
+    "torch_fused": "PyTorch, fused Adam",
+    "torch_compiled": "PyTorch, compiled",
+    "jax_jit": "JAX, jit",
+    "sklearn": "scikit-learn",
+}
+MEASUREMENTS = ("steps", "start", "loader", "growth")
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--threads", type=common.positive_int, default=1, help="processors each contender may use")
+    parser.add_argument("--rounds", type=common.positive_int, default=7, help="turns of each contender in each case")
+    parser.add_argument("--seconds", type=common.non_negative, default=0.5, help="of a turn")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--measure", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
+    parser.add_argument("--json", metavar="FILE", help="write all figures")
+    parser.add_argument("--plot", metavar="FILE", help="write a picture")
+    return parser.parse_args(argv)
+
+
+def environment(threads: int) -> dict[str, str]:
+    """Return an environment in which every runtime uses so many threads."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+    return {**os.environ, **dict.fromkeys(names, str(threads)), "PYTHONWARNINGS": "ignore"}
+
+
+class Contender:
+    """A process that takes steps when told to."""
+
+    def __init__(self, name: str, case: str, threads: int) -> None:
+        command = [sys.executable, SCRIPT, name, case, str(threads)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self.process: Any = subprocess.Popen(command, env=environment(threads), **pipes)
+
+    def answer(self) -> dict[str, Any]:
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(self.process.stderr.read().strip().rpartition("\n")[2] or "the process ended")
+        return json.loads(line)
+
+    def turn(self, seconds: float) -> dict[str, Any]:
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def measure_steps(args: argparse.Namespace, names: list[str]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return for each case and contender the best and the median seconds of a step, and the memory it took in MiB."""
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    bar = tqdm(total=len(args.cases) * args.rounds * len(names), unit="turn", disable=None)
+    for case in args.cases:
+        with contextlib.ExitStack() as stack:
+            running = {}
+            for name in names:
+                contender = running[name] = Contender(name, case, args.threads)
+                stack.callback(contender.close)
+                try:
+                    contender.answer()
+                except RuntimeError as error:
+                    print(f"{LABELS[name]} fails in {case}: {error}", file=sys.stderr)
+                    del running[name]
+            turns: dict[str, list[dict[str, float]]] = {name: [] for name in running}
+            for contender in running.values():
+                contender.turn(args.seconds / 2)  # warm-up
+            for _ in range(args.rounds):
+                for name, contender in running.items():
+                    bar.set_description(f"{case} {name}")
+                    turns[name].append(contender.turn(args.seconds))
+                    bar.update()
+        results[case] = {
+            name: {
+                "best": min(turn["best"] for turn in each),
+                "median": statistics.median(turn["median"] for turn in each),
+                "memory": max(turn["memory"] for turn in each),
+            }
+            for name, each in turns.items()
+        }
+    bar.close()
+    return results
+
+
+def steps_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
+    """Return the steps as a Markdown table, a row a contender and case."""
+    lines = ["| case | contender | best | median | handgrad takes | against the limit | memory |"]
+    lines += ["|---|---|---:|---:|---:|---:|---:|"]
+    for case, each in results.items():
+        ours, limit = (each.get(name, {}).get("best", math.nan) for name in ("handgrad", "limit"))
+        for name, r in each.items():
+            cells = [case, LABELS[name], f"{1e6 * r['best']:.1f} µs", f"{1e6 * r['median']:.1f} µs"]
+            cells += [f"{ours / r['best']:.2f}x", f"{r['best'] / limit:.2f}x", f"{r['memory']:.0f} MiB"]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def fastest(command: list[str], args: argparse.Namespace) -> float:
+    """Return the seconds of the fastest of several runs of a process, from its start to its end."""
+    times = []
+    for _ in range(args.rounds):
+        start = time.perf_counter()
+        subprocess.run(command, env=environment(args.threads), check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def measure_start(args: argparse.Namespace, names: list[str]) -> dict[str, float]:
+    """Return the seconds from a process's start to its end after the first trained step of toy, and of imports."""
+    first = {
+        name: fastest([sys.executable, SCRIPT, name, "toy", str(args.threads), "--first"], args)
+        for name in names
+        if name in ("handgrad", "torch_eager", "jax_jit", "sklearn")
+    }
+    code = f"import sys; sys.path.insert(0, {str(common.ROOT)!r}); "
+    imports = {
+        what: fastest([sys.executable, "-c", code + what], args) for what in ("import numpy", "import nn, optim, data")
+    }
+    return {**{f"first step, {LABELS[name]}": seconds for name, seconds in first.items()}, **imports}
+
+
+def measure_loader(args: argparse.Namespace) -> dict[str, float]:
+    """Return the seconds of an epoch of mnist's shape over 60,000 rows, through DataLoader and through a bare loop."""
+    rng = np.random.default_rng(0)
+    case, rows = CASES["mnist"], 60_000
+    x = rng.standard_normal((rows, case.widths[0]), dtype=np.float32)
+    y = rng.integers(case.widths[-1], size=rows)
+    loader = DataLoader(TensorDataset(x, y), case.batch, shuffle=True, generator=0)
+    bare_times, loader_times = [], []
+    for _ in range(args.rounds):
+        start = time.perf_counter()
+        order = rng.permutation(rows)
+        for place in range(0, rows, case.batch):
+            chosen = order[place : place + case.batch]
+            _ = x[chosen], y[chosen]
+        bare_times.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        for _ in loader:
+            pass
+        loader_times.append(time.perf_counter() - start)
+    return {"bare loop": min(bare_times), "DataLoader": min(loader_times)}
+
+
+def measure_growth(args: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
+    """Return pairs of work (multiplications in the matrix products) and seconds of our step, along three axes."""
+    cases = {
+        "width": [Case((w, w, w, w), 256) for w in (16, 32, 64, 128, 256, 512, 1024)],
+        "depth": [Case((128,) * (depth + 1), 128) for depth in (1, 2, 4, 8, 16, 32, 64)],
+        "batch": [Case((128, 128, 128, 128), batch) for batch in (8, 32, 128, 512, 2048, 8192)],
+    }
+    points: dict[str, list[tuple[float, float]]] = {}
+    bar = tqdm([(axis, case) for axis, each in cases.items() for case in each], desc="growth", disable=None)
+    for axis, case in bar:
+        sizes = [a * b for a, b in itertools.pairwise(case.widths)]
+        work = case.batch * (3 * sum(sizes) - sizes[0])  # the first layer's input gradient is spared
+        points.setdefault(axis, []).append((work, min(timed(handgrad(case), args.seconds))))
+    return points
+
+
+def slope(points: list[tuple[float, float]]) -> float:
+    """Return how steeply seconds grow with work at the large end, on log-log axes."""
+    (work0, seconds0), (work1, seconds1) = points[-2:]
+    return math.log(seconds1 / seconds0) / math.log(work1 / work0)
+
+
+def draw(results: dict[str, Any]) -> Any:
+    """Return the picture: steps of each case as bars in units of the limit, and the growth."""
+    steps, growth = results.get("steps", {}), results.get("growth", {})
+    figure = common.new_figure(3.2 * max(len(steps) + bool(growth), 2), 4)
+    if figure is None:
+        return None
+    axes = np.ravel(figure.subplots(1, len(steps) + bool(growth), squeeze=False))
+    for axis, (case, each) in zip(axes, steps.items(), strict=False):
+        names = sorted(each, key=lambda name: -each[name]["best"])
+        unit = each.get("limit", next(iter(each.values())))["best"]
+        ratios = [each[name]["best"] / unit for name in names]
+        colors = {"handgrad": "tab:orange", "bare": "0.6", "limit": "0.6"}
+        bars = axis.barh([LABELS[name] for name in names], ratios, color=[colors.get(n, "tab:blue") for n in names])
+        axis.bar_label(bars, [f" {ratio:.2f}" for ratio in ratios])
+        axis.set(title=f"{case}, {'-'.join(map(str, CASES[case].widths))}", xlabel="times the matrix products")
+        axis.title.set_fontsize(9)
+        axis.margins(x=0.2)
+    if growth:
+        for (name, points), marker in zip(growth.items(), "osd", strict=True):
+            work, seconds = zip(*points, strict=True)
+            axes[-1].loglog(work, seconds, marker=marker, label=f"{name}, slope {slope(points):.2f}")
+        axes[-1].set(xlabel="multiplications a step", ylabel="seconds a step", title="growth")
+        axes[-1].legend()
+    return figure
+
+
+def machine(args: argparse.Namespace, names: list[str]) -> dict[str, str]:
+    """Return what the figures were measured on."""
+    modules = ["numpy", *{NEEDS[name]: None for name in names if name in NEEDS}]
+    versions = [f"{PACKAGES.get(m, 'NumPy')} {version(m if m != 'sklearn' else 'scikit-learn')}" for m in modules]
+    return {
+        "machine": f"{common.processor()}, {os.cpu_count()} processors, {platform.system()}",
+        "versions": ", ".join([f"Python {platform.python_version()}", *versions]),
+        "threads": str(args.threads),
+        "rounds": f"{args.rounds} of {args.seconds} s",
+    }
+
+
+def main() -> None:
+    args = parse()
+    missing = sorted({NEEDS[n] for n in args.contenders if n in NEEDS and not importlib.util.find_spec(NEEDS[n])})
+    for module in missing:
+        print(f"not installed, so left out: {PACKAGES[module]}", file=sys.stderr)
+    names = [name for name in args.contenders if NEEDS.get(name) not in missing]
+    results: dict[str, Any] = {"setting": machine(args, names)}
+    print("\n".join(f"{name}: {text}" for name, text in results["setting"].items()))
+    if "steps" in args.measure:
+        results["steps"] = measure_steps(args, names)
+        print("\n" + steps_table(results["steps"]))
+    if "start" in args.measure:
+        results["start"] = measure_start(args, names)
+        print("\n" + "\n".join(f"{name:<40} {1e3 * t:8.1f} ms" for name, t in results["start"].items()))
+    if "loader" in args.measure:
+        results["loader"] = measure_loader(args)
+        ratio = results["loader"]["DataLoader"] / results["loader"]["bare loop"]
+        print(f"\nan epoch of 60,000 rows: DataLoader takes {ratio:.3f} of the bare loop's time")
+    if "growth" in args.measure:
+        results["growth"] = measure_growth(args)
+        for axis, points in results["growth"].items():
+            print(f"slope against {axis}, at the large end: {slope(points):.2f}")
+    if args.json:
+        common.write_json(results, args.json)
+    if args.plot and (figure := draw(results)):
+        common.save_figure(figure, args.plot)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
