@@ -27,7 +27,7 @@ class ReLU(Module):
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
-        y = np.maximum(x, np.zeros_like(x))
+        y = np.maximum(x, np.zeros(x.shape, x.dtype))
         self.save_for_backward(y)
         return y
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -68,7 +69,7 @@ class Linear(Module):
         y = _rows(x).dot(W.T)
         if self.bias is not None:
             y += self.bias.data
-        return y.reshape(*x.shape[:-1], self.out_features)
+        return y if x.ndim == 2 else y.reshape(*x.shape[:-1], self.out_features)
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray | None:
         x = self.saved()
@@ -77,7 +78,7 @@ class Linear(Module):
         g = _rows(g)
         self.weight.grad += g.T.dot(_rows(x))
         if self.bias is not None:
-            self.bias.grad += np.ones(len(g), g.dtype).dot(g)  # g.sum(0), several times as fast
+            self.bias.grad += _ones(len(g), g.dtype).dot(g)  # g.sum(0), several times as fast
         if not self.needs_input_grad:
             return None
         return g.dot(W).reshape(x.shape)
@@ -97,6 +98,13 @@ class Linear(Module):
         if self.weight.data.dtype != np.float32:
             text += f", dtype='{self.weight.data.dtype}'"
         return text
+
+
+@lru_cache(maxsize=16)
+def _ones(count: int, dtype: np.dtype) -> np.ndarray:
+    ones = np.ones(count, dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 def _rows(x: np.ndarray) -> np.ndarray:

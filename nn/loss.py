@@ -369,7 +369,8 @@ class CrossEntropyLoss(Loss):
         log_p = log_softmax(f, axis)
         self.save_for_backward(log_p, t, count, axis)
         # A share of zero counts nothing, also where the logit is -inf.
-        return self.reduce(-np.multiply(t, log_p, where=t != 0, out=np.zeros_like(f)).sum(axis), count)
+        terms = np.multiply(t, log_p, where=t != 0, out=np.zeros(f.shape, f.dtype))
+        return self.reduce(-terms.sum(axis), count)
 
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
         log_p, t, count, axis = self.saved()
@@ -408,34 +409,43 @@ class CrossEntropyLoss(Loss):
 
     def _shares(self, f: np.ndarray, y: np.ndarray, axis: int) -> tuple[np.ndarray, float]:
         """Return t, shaped like the prediction f, and what a mean over the values divides by."""
-        classes = f.shape[axis]
-        w = np.ones(classes, f.dtype) if self.weight is None else self.weight.data.astype(f.dtype)
-        if w.shape != (classes,):
-            raise ValueError(f"{self!r} expects a prediction of {len(w)} classes, one a weight, got shape {f.shape}")
-        w = w.reshape(-1, *(1,) * (f.ndim - 1 - axis))
-        smooth = self.label_smoothing
-        values_shape = f.shape[:axis] + f.shape[axis + 1 :]
+        classes, behind = f.shape[axis], f.shape[axis + 1 :]
+        values_shape = f.shape[:axis] + behind
+        upright = (-1, *(1,) * len(behind))  # the shape of one number a class beside f
         if y.shape == f.shape:
             if y.dtype.kind != "f":
                 raise TypeError(f"{self!r} expects class probabilities of a floating dtype, got {y.dtype}")
             if self.ignore_index >= 0:
                 raise ValueError(f"{self!r} cannot ignore an index: the target holds class probabilities")
-            return w * ((1 - smooth) * y.astype(f.dtype) + smooth / max(classes, 1)), math.prod(values_shape)
-        if y.shape != values_shape:
+            share, kept, count = y.astype(f.dtype), np.True_, math.prod(values_shape)
+        elif y.shape != values_shape:
             raise ValueError(
                 f"{self!r} expects a target of shape {values_shape} (class indices) or {f.shape} (class "
                 f"probabilities) for a prediction of shape {f.shape}, got {y.shape}"
             )
-        if y.dtype.kind not in "iu":
+        elif y.dtype.kind not in "iu":
             raise TypeError(f"{self!r} expects class indices of an integer dtype, got {y.dtype}")
-        kept = y != self.ignore_index
-        wrong = kept & ((y < 0) | (y >= classes))
-        if wrong.any():
-            raise ValueError(f"{self!r} expects class indices from 0 to {classes - 1}, got {y[wrong].flat[0]}")
-        share = np.expand_dims(y, axis) == np.arange(classes).reshape(-1, *(1,) * (f.ndim - 1 - axis))
-        share = share & np.expand_dims(kept, axis)
-        t = w * ((1 - smooth) * share + np.expand_dims(kept, axis) * (smooth / max(classes, 1)))
-        return t.astype(f.dtype), float((w * share).sum())
+        else:
+            column = y.reshape(*f.shape[:axis], 1, *behind)
+            kept = column != self.ignore_index
+            share = (column == np.arange(classes).reshape(upright)) & kept
+            count = int(np.count_nonzero(share))
+            if count != np.count_nonzero(kept):
+                wrong = column[kept & ((column < 0) | (column >= classes))]
+                raise ValueError(f"{self!r} expects class indices from 0 to {classes - 1}, got {wrong[0]}")
+            share = share.astype(f.dtype)
+        t = share
+        if self.label_smoothing:
+            t = (1 - self.label_smoothing) * share + kept * f.dtype.type(self.label_smoothing / max(classes, 1))
+        if self.weight is not None:
+            if len(self.weight.data) != classes:
+                raise ValueError(
+                    f"{self!r} expects a prediction of {len(self.weight.data)} classes, one a weight, got shape {f.shape}"
+                )
+            w = self.weight.data.astype(f.dtype).reshape(upright)
+            t = w * t
+            count = count if y.shape == f.shape else float((w * share).sum())
+        return t, count
 
     def extra_repr(self) -> str:
         settings = [] if self.weight is None else [f"weight={self.weight.data.tolist()}"]

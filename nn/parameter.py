@@ -26,15 +26,11 @@ def as_floating(value: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
     """
     array = np.asarray(value)
     found = array.dtype
-    if dtype is None:
-        if found.kind == "f":
-            return array
-        dtype = np.float32
-    elif found == dtype:
+    if found == dtype or (dtype is None and found.kind == "f"):
         return array
     if found.kind not in NUMERIC:
         raise TypeError(f"expected real numbers, got dtype {found}")
-    return array.astype(dtype)
+    return array.astype(np.float32 if dtype is None else dtype)
 
 
 class Parameter:

@@ -248,6 +248,7 @@ def test_nesting_has_an_end(path):
 # ---- a save that fails
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # NumPy 2.0 leaves its archive open
 def test_a_full_disk_loses_nothing(path):
     resource = pytest.importorskip("resource")
     nn.save(STATE, path)
