@@ -438,11 +438,12 @@ class CrossEntropyLoss(Loss):
         if self.label_smoothing:
             t = (1 - self.label_smoothing) * share + kept * f.dtype.type(self.label_smoothing / max(classes, 1))
         if self.weight is not None:
-            if len(self.weight.data) != classes:
+            w = self.weight.data.astype(f.dtype)
+            if len(w) != classes:
                 raise ValueError(
-                    f"{self!r} expects a prediction of {len(self.weight.data)} classes, one a weight, got shape {f.shape}"
+                    f"{self!r} expects a prediction of {len(w)} classes, one a weight, got shape {f.shape}"
                 )
-            w = self.weight.data.astype(f.dtype).reshape(upright)
+            w = w.reshape(upright)
             t = w * t
             count = count if y.shape == f.shape else float((w * share).sum())
         return t, count
