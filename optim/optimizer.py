@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-BLOCK = 1 << 16  # elements a block: 256 KB of float32, of which a rule touches a handful of arrays
+BLOCK = 1 << 17  # elements a block: 512 KB of float32, of which a rule touches a handful of arrays
 
 
 class Trainable(Protocol):
