@@ -197,9 +197,9 @@ def measure_growth(args: argparse.Namespace) -> dict[str, list[tuple[float, floa
 
 
 def slope(points: list[tuple[float, float]]) -> float:
-    """Return how steeply seconds grow with work at the large end, on log-log axes."""
-    (work0, seconds0), (work1, seconds1) = points[-2:]
-    return math.log(seconds1 / seconds0) / math.log(work1 / work0)
+    """Return how steeply seconds grow with work at the large end, on log-log axes: a line through three points."""
+    work, seconds = np.log(points[-3:]).T
+    return float(np.polyfit(work, seconds, 1)[0])
 
 
 def draw(results: dict[str, Any]) -> Any:
