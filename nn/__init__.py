@@ -63,6 +63,7 @@ from .random import manual_seed as manual_seed
 from .random import set_rng_state as set_rng_state
 
 # Looking into a model
+from .graph import trace as trace
 from .watchers import first_nonfinite as first_nonfinite
 from .watchers import summary as summary
 

@@ -412,6 +412,7 @@ class CrossEntropyLoss(Loss):
         classes, behind = f.shape[axis], f.shape[axis + 1 :]
         values_shape = f.shape[:axis] + behind
         upright = (-1, *(1,) * len(behind))  # the shape of one number a class beside f
+        count: float
         if y.shape == f.shape:
             if y.dtype.kind != "f":
                 raise TypeError(f"{self!r} expects class probabilities of a floating dtype, got {y.dtype}")

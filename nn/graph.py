@@ -1,0 +1,250 @@
+"""The computing graph of a loss: every parameter, the data and each intermediate value as a node, with its gradient.
+
+`trace` records it from one real call, for any model made of Modules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .derivation import Derivation
+from .drawing import graph_svg
+from .module import Module
+from .naming import name_nodes
+from .node import CRITERION, Call, Node, flow_back, leaves
+from .parameter import NUMERIC
+from .random import get_rng_state, set_rng_state
+from .rendering import graph_dot, graph_mermaid, graph_text
+from .steps import Steps
+from .tracing import Recorder, joined
+
+_TO_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+
+
+class Source(NamedTuple):
+    """What a graph was traced from: copies that nothing changes."""
+
+    model: Module
+    criterion: Module
+    inputs: tuple
+    target: Any
+    rng_state: dict[str, Any]
+
+
+class Graph:
+    """A directed acyclic graph of values, as `trace` records it.
+
+    Attributes:
+        nodes: in an order in which they can be computed, from the data to the loss.
+        calls: the runs of modules that made them, in the order in which they happened.
+
+    Example:
+        >>> from nn import HalfSquaredLoss, Linear, trace
+        >>> graph = trace(Linear(2, 1), HalfSquaredLoss(), np.ones((4, 2)), np.zeros((4, 1)))
+        >>> [node.name for node in graph.nodes]
+        ['x', 'W₀', 'b₀', 'z₁', 'y', 'J']
+        >>> graph["W0"].grad.shape
+        (1, 2)
+        >>> print(graph.derivation().gradients[-1].formula.to_text())
+        ∂J/∂x = (∂J/∂z₁) W₀
+    """
+
+    def __init__(self, nodes: list[Node], calls: list[Call], source: Source) -> None:
+        self.nodes = nodes
+        self.calls = calls
+        self._source = source
+
+    @property
+    def edges(self) -> list[tuple[Node, Node]]:
+        """The pairs (a, b) of which b is computed from a."""
+        return [(source, node) for node in self.nodes if node.call for source in node.call.sources]
+
+    @property
+    def loss(self) -> Node:
+        """The last node, J."""
+        return self.nodes[-1]
+
+    def __getitem__(self, name: str) -> Node:
+        """Return a node by its name (W₀, or W0) or by its path, such as a parameter's name in `state_dict`."""
+        for node in self.nodes:
+            if name in (node.name, node.name.translate(_TO_DIGITS)):
+                return node
+        for node in self.nodes:
+            if name == node.path:
+                return node
+        raise KeyError(f"the graph has no node {name!r}; it has {', '.join(node.name for node in self.nodes)}")
+
+    def backward(self) -> None:
+        """Set every node's gradient: walk the graph in reverse, run each module's backward, sum where paths meet.
+
+        It may be called any number of times, and touches nothing but the graph.
+
+        Raises:
+            NotImplementedError: for a module without a backward.
+        """
+        flow_back(self.calls, self.nodes, self.loss)
+
+    def derivation(self, sample: bool = False) -> Derivation:
+        """Derive the gradient of every node, from the loss back to the data, and check each one.
+
+        Args:
+            sample: True writes the equations of a single sample, with columns for rows, on the first sample.
+
+        Raises:
+            ValueError: for a single sample of data that have none along their first axis.
+            NotImplementedError: for a module without a backward.
+        """
+        if sample and not self.loss.is_sample:
+            return self.first_sample().derivation()
+        self.backward()
+        steps = Steps(self.nodes, self.calls)
+        return Derivation(steps.values(), steps.gradients())
+
+    def first_sample(self) -> Graph:
+        """Return the graph of the first sample alone, in which vectors are written as columns.
+
+        Raises:
+            ValueError: for data that have no samples along their first axis.
+        """
+        arrays = [node.value for node in self.nodes if node.kind in ("data", "target")]
+        if any(array.ndim == 0 or len(array) != len(arrays[0]) or not len(array) for array in arrays):
+            shapes = ", ".join(str(array.shape) for array in arrays)
+            raise ValueError(f"a single sample expects data with the samples along the first axis, got shapes {shapes}")
+        inputs, target = _first_samples(self._source.inputs), _first_samples(self._source.target)
+        graph = _trace(self._source._replace(inputs=inputs, target=target))
+        for node in graph.nodes:
+            node.is_sample = True
+        return graph
+
+    def to_svg(self, direction: str = "down") -> str:
+        """Return a drawing, which flows "down" or to the "right", as SVG."""
+        return graph_svg(self.nodes, self.edges, direction)
+
+    def to_dot(self, direction: str = "down") -> str:
+        """Return the graph in Graphviz's language."""
+        return graph_dot(self.nodes, self.edges, direction)
+
+    def to_mermaid(self, direction: str = "down") -> str:
+        """Return the graph in Mermaid's language, which GitHub and many wikis draw."""
+        return graph_mermaid(self.nodes, self.edges, direction)
+
+    def to_text(self) -> str:
+        """Return a table for the terminal."""
+        return graph_text(self.nodes)
+
+    def _repr_svg_(self) -> str:
+        return self.to_svg()
+
+    def _repr_html_(self) -> str:
+        return f'<div style="overflow:auto">{self.to_svg()}</div>'
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        return f"Graph({len(self.nodes)} nodes, {len(self.edges)} edges)"
+
+
+def trace(model: Module, criterion: Module, x: ArrayLike, y: ArrayLike) -> Graph:
+    """Record the computing graph of `criterion(model(x), y)` from one real call, with all gradients.
+
+    Everything runs on copies: the model, its saved slots, gradients, buffers and mode, and all generators, stay as
+    they are. Modules that call other modules are followed inside where their values can be; otherwise they are one
+    node of kind "composite". What the graph's gradients must be is checked against `model.backward`.
+
+    Args:
+        model: any Module.
+        criterion: called with the prediction and the target.
+        x: the input; a tuple for several arguments.
+        y: the target.
+
+    Raises:
+        TypeError: for what is not a Module, or data that are not numbers.
+        ValueError: for data that do not fit, a loss that is not finite, or arithmetic between modules that no
+            backward covers.
+        RuntimeError: for a backward that fails or does not fit the graph.
+
+    Example:
+        >>> from nn import HalfSquaredLoss, Linear
+        >>> trace(Linear(2, 1), HalfSquaredLoss(), [[1.0, 2.0]], [[0.0]])
+        Graph(6 nodes, 5 edges)
+    """
+    for role, module in (("model", model), ("criterion", criterion)):
+        if not isinstance(module, Module):
+            hint = f": write {module.__name__}()" if isinstance(module, type) else ""
+            raise TypeError(f"trace expects a Module as {role}, got {module!r}{hint}")
+    inputs = tuple(_numbers(value, "x") for value in x) if isinstance(x, tuple) else (_numbers(x, "x"),)
+    return _trace(Source(*copy.deepcopy((model, criterion)), inputs, _numbers(y, "y"), get_rng_state()))
+
+
+def _trace(source: Source) -> Graph:
+    rng_state = get_rng_state()
+    opaque: dict[str, str] = {}
+    try:
+        while True:
+            set_rng_state(source.rng_state)
+            graph, wrong = _record(source, opaque)
+            if not wrong:
+                return graph
+            opaque |= wrong
+    finally:
+        set_rng_state(rng_state)
+
+
+def _record(source: Source, opaque: dict[str, str]) -> tuple[Graph, dict[str, str]]:
+    """Run a copy of the model; return the graph, and which modules must not be followed after all, with the reason."""
+    model, criterion = copy.deepcopy((source.model, source.criterion))
+    for module in (*model.modules(), *criterion.modules()):
+        module.needs_input_grad = True
+    recorder = Recorder(model, criterion, opaque)
+    data, targets, value = recorder.run(source.inputs, source.target)
+    if not isinstance(value, Node) or value.call is None:
+        raise TypeError(f"{criterion!r} returned {value!r}, expected a loss: an array or a number")
+    value.kind, value.path = "loss", ""
+    nodes = _ordered(leaves(data), recorder.calls, [*leaves(targets), *recorder.parameters.values()])
+    modules = {**{joined(CRITERION, path): m for path, m in criterion.named_modules()}, **dict(model.named_modules())}
+    name_nodes(nodes, recorder.calls, modules)
+    for node in nodes:
+        if not np.isfinite(value.value).all() and not np.isfinite(node.value).all():
+            raise ValueError(f"the loss is {value.value}: the first value that is not finite is {_described(node)}")
+    graph = Graph(nodes, recorder.calls, source)
+    with contextlib.suppress(NotImplementedError):  # what has no gradients yet can be looked at all the same
+        graph.backward()
+    return graph, recorder.disagreeing(data)
+
+
+def _numbers(value: Any, name: str) -> Any:
+    """Return data as arrays; of a tuple, each."""
+    if isinstance(value, tuple):
+        return tuple(_numbers(item, name) for item in value)
+    try:
+        array = np.array(value)
+    except ValueError as error:  # lists of unequal lengths
+        raise ValueError(f"trace expects {name} to be an array of numbers: {error}") from None
+    if array.dtype.kind not in NUMERIC:
+        raise TypeError(f"trace expects {name} to be an array of real numbers, got dtype {array.dtype}")
+    return array
+
+
+def _first_samples(value: Any) -> Any:
+    """Return data cut down to the first sample."""
+    return tuple(map(_first_samples, value)) if isinstance(value, tuple) else value[:1]
+
+
+def _described(node: Node) -> str:
+    return repr(node.call) if node.call else f"the {node.kind} {node.name}" + f" ({node.path})" * bool(node.path)
+
+
+def _ordered(data: Iterable[Node], calls: list[Call], others: Iterable[Node]) -> list[Node]:
+    """Return all nodes: data, then call by call what it uses and what it makes, what is not used, and the loss last."""
+    order = dict.fromkeys(data)
+    for call in calls:
+        order |= dict.fromkeys([*call.sources, *call.results])
+    loss = order.popitem()[0]
+    return list(order | dict.fromkeys(others)) + [loss]

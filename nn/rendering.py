@@ -1,0 +1,114 @@
+"""Text forms of a computing graph: a table for the terminal, and the languages of Graphviz and Mermaid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from .node import Node, check_direction, title
+
+# By kind: the fill, the line and the ink on paper; they differ in lightness and hue for the colour-blind.
+INK = "#1b1f24"
+COLOURS = {
+    "data": ("#e0effa", "#0b5fa5"),
+    "target": ("#ddf3ea", "#00704f"),
+    "parameter": ("#fdebcb", "#9a5b00"),
+    "intermediate": ("#f1f2f4", "#59626c"),
+    "composite": ("#f1f2f4", "#59626c"),
+    "loss": ("#f8e0ee", "#94306d"),
+}
+_DOT_SHAPES = {
+    "data": 'shape=box, style="rounded,filled"',
+    "target": 'shape=box, style="rounded,filled,dashed"',
+    "parameter": "shape=hexagon, style=filled",
+    "intermediate": "shape=box, style=filled",
+    "composite": "shape=box, style=filled, peripheries=2",
+    "loss": "shape=ellipse, style=filled, penwidth=3",
+}
+_MERMAID_SHAPES = {
+    "data": ("([", "])"),
+    "target": ("([", "])"),
+    "parameter": ("{{", "}}"),
+    "intermediate": ("[", "]"),
+    "composite": ("[[", "]]"),
+    "loss": ("((", "))"),
+}
+_MERMAID_LINES = {"target": ",stroke-dasharray:5 3", "loss": ",stroke-width:3px"}
+
+
+def graph_text(nodes: Sequence[Node]) -> str:
+    """Return a table: a line a node, with what it is computed from, and the norms of its value and its gradient."""
+    heading = ("node", "kind", "shape", "norm", "gradient", "computed by")
+    rows = [heading]
+    for node in nodes:
+        made = (
+            f"{title(node.call.before)} of {', '.join(source.name for source in node.call.sources)}"
+            if node.call
+            else ""
+        )
+        rows.append(
+            (node.name, node.kind, str(node.shown(node.value).shape), _norm(node.value), _norm(node.grad), made)
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in (3, 4) else cell.ljust(width) for column, (cell, width) in cells
+        ).rstrip()
+        for cells in (list(enumerate(zip(row, widths, strict=True))) for row in rows)
+    ]
+    notes = dict.fromkeys(
+        f"{node.name}: one node, since {node.call.note}" for node in nodes if node.call and node.call.note
+    )
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:], *notes]) + "\n"
+
+
+def graph_dot(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]], direction: str = "down") -> str:
+    """Return the graph in Graphviz's language."""
+    check_direction(direction)
+    number = {node: f"n{index}" for index, node in enumerate(nodes)}
+    lines = ["digraph {", f"  rankdir={'TB' if direction == 'down' else 'LR'}", '  node [fontname="serif"]']
+    for node in nodes:
+        label = r"\n".join(line.replace("\\", r"\\").replace('"', r"\"") for line in _label(node))
+        fill, line = COLOURS[node.kind]
+        look = f'{_DOT_SHAPES[node.kind]}, fillcolor="{fill}", color="{line}"'
+        lines.append(f'  {number[node]} [label="{label}", {look}]')
+    lines += [f"  {number[a]} -> {number[b]}" for a, b in edges]
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def graph_mermaid(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]], direction: str = "down") -> str:
+    """Return the graph in Mermaid's language, which Markdown pages show."""
+    check_direction(direction)
+    number = {node: f"n{index}" for index, node in enumerate(nodes)}
+    lines = [f"flowchart {'TB' if direction == 'down' else 'LR'}"]
+    for node in nodes:
+        label = "<br/>".join(map(_mermaid_text, _label(node)))
+        opening, closing = _MERMAID_SHAPES[node.kind]
+        lines.append(f'  {number[node]}{opening}"{label}"{closing}:::{node.kind}')
+    lines += [f"  {number[a]} --> {number[b]}" for a, b in edges]
+    for kind in dict.fromkeys(node.kind for node in nodes):
+        fill, line = COLOURS[kind]
+        lines.append(f"  classDef {kind} fill:{fill},stroke:{line},color:{INK}{_MERMAID_LINES.get(kind, '')}")
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str) -> str:
+    """Return a text as it may stand in XML and HTML, in content and in quoted attributes."""
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;")):
+        text = text.replace(character, entity)
+    return text
+
+
+def _label(node: Node) -> list[str]:
+    name = f"{node.name} = {type(node.call.before).__name__}" if node.call else node.name
+    return [name, str(node.shown(node.value).shape), *([f"‖∇‖ {_norm(node.grad)}"] if node.grad is not None else [])]
+
+
+def _mermaid_text(text: str) -> str:
+    """Write a text so that Mermaid reads neither quotes, tags, Markdown nor its own entities in it."""
+    return "".join(f"#{ord(character)};" if character in '"<>&#;`*_' else character for character in text)
+
+
+def _norm(array: np.ndarray | None) -> str:
+    return "" if array is None else f"{np.linalg.norm(array):.4g}"

@@ -1,0 +1,120 @@
+"""The steps of a derivation: each value's formula, each gradient's rule, and the checks of both, from a traced graph.
+
+What a module states about itself, in `equations`, is written with the graph's nodes in the place of its symbols, and
+evaluated on their values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .node import Call, Node
+from .replay import TOLERANCE, Difference, Replay
+from .statement import Formula, Statement, written
+
+LOOSE = 1e-3  # the tolerance for float32 against central differences in float64
+
+
+class Step(NamedTuple):
+    """A value or a gradient: how it is found, what it is, and whether that is right.
+
+    Attributes:
+        node: whose.
+        is_gradient: whether it is about the node's gradient, not its value.
+        value: the array, as it is shown.
+        formula: the equation; None where nothing is stated.
+        shapes: the same equation with shapes in the place of arrays.
+        where: equations of the further symbols in it.
+        remark: what else is to be said.
+        error: how far what the formula gives deviates, relative to the largest entry; None where nothing is stated.
+        difference: the comparison of a gradient with central differences.
+        right: whether all is within tolerance.
+    """
+
+    node: Node
+    is_gradient: bool
+    value: np.ndarray
+    formula: Formula | None = None
+    shapes: Formula | None = None
+    where: Sequence[Formula] = ()
+    remark: str = ""
+    error: float | None = None
+    difference: Difference | None = None
+    right: bool = True
+
+
+class Steps:
+    """All steps of a graph.
+
+    Args:
+        nodes: of the graph, with gradients.
+        calls: of the graph.
+    """
+
+    def __init__(self, nodes: Sequence[Node], calls: Sequence[Call]) -> None:
+        self.nodes = nodes
+        self.calls = calls
+        self.replay = Replay(list(nodes), list(calls))
+        eps = max(np.finfo(node.value.dtype).eps for node in nodes if node.value.dtype.kind == "f")
+        self.tolerance = float(eps) ** 0.5
+        self.loose = TOLERANCE if eps <= np.finfo(np.float64).eps else LOOSE
+        self.statements = {call: Statement(call) for call in calls}
+
+    def values(self) -> list[Step]:
+        """Return how each value is computed, from the data to the loss."""
+        return [self._value(node) for node in self.nodes]
+
+    def gradients(self) -> list[Step]:
+        """Return the rule of each gradient, from the loss back to the data."""
+        return [self._gradient(node) for node in reversed(self.nodes)]
+
+    def _value(self, node: Node) -> Step:
+        step = Step(node, False, node.shown(node.value))
+        if node.call is None:
+            return step
+        statement = self.statements[node.call]
+        symbol = statement.results.get(node, "")
+        if symbol not in statement.lines:
+            return step._replace(remark=statement.remark)
+        formula, shapes, where = written(node.expression, step.value, [(statement, symbol)])
+        error = deviation(statement.values.get(symbol), step.value)
+        step = step._replace(formula=formula, shapes=shapes, where=where, remark=statement.fault)
+        return step._replace(error=error, right=error <= self.tolerance)
+
+    def _gradient(self, node: Node) -> Step:
+        if node.grad is None:
+            remark = "given, no gradient is asked for" if node.kind == "target" else "whole numbers have no gradient"
+            return Step(node, True, node.shown(node.value), remark=remark)
+        difference = self.replay.compare(node)
+        step = Step(node, True, node.shown(node.grad), difference=difference, right=difference.error <= self.loose)
+        left = f"partial(J, {node.expression})"
+        if node is self.nodes[-1]:
+            return step._replace(formula=Formula(f"{left} == 1"))
+        if not node.terms:
+            return step._replace(formula=Formula(f"{left} == 0"), remark="J does not depend on it")
+        statements = [self.statements[term.call] for term in node.terms]
+        terms = [(s, s.slots.get(term.slot, "")) for s, term in zip(statements, node.terms, strict=True)]
+        lacking = [statement.remark for statement, symbol in terms if symbol not in statement.lines]
+        faults = [statement.fault for statement in statements if statement.fault]
+        step = step._replace(remark="; ".join(dict.fromkeys(lacking + faults)))
+        if len(lacking) == len(terms):
+            return step
+        formula, shapes, where = written(left, step.value, terms)
+        step = step._replace(formula=formula, shapes=shapes, where=where)
+        if lacking:
+            return step
+        stated = None if faults else sum(statement.gradient_values[symbol] for statement, symbol in terms)
+        error = deviation(stated, step.value)
+        return step._replace(error=error, right=step.right and error <= self.tolerance)
+
+
+def deviation(found: Any, expected: np.ndarray) -> float:
+    """Return the largest deviation, relative to the largest entry; infinity for nothing found, or another shape."""
+    if found is None or np.shape(found) != expected.shape:
+        return math.inf
+    with np.errstate(invalid="ignore"):
+        return float(np.abs(found - expected).max(initial=0) / (np.abs(expected).max(initial=0) or 1.0))
