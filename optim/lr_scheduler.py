@@ -90,7 +90,10 @@ class LRScheduler:
             raise
 
     def _set(self, lrs: list[float]) -> None:
-        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
+        groups = self.optimizer.param_groups
+        if len(lrs) != len(groups):
+            raise ValueError(f"{type(self).__name__} expects a rate for each of {len(groups)} groups, got {lrs}")
+        for group, lr in zip(groups, lrs, strict=True):
             group["lr"] = float(lr)
         self._last_lr = self._present()
 

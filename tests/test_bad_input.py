@@ -29,9 +29,12 @@ INDICES = np.array([0, 1, 2, 0])
         (lambda: nn.BCEWithLogitsLoss(pos_weight=np.ones((2, 4, 3)))(ONES, ONES), ValueError, r"broadcast.*got \(2, 4, 3\)"),
         (lambda: nn.Flatten()([1.0]), ValueError, r"Flatten\(\) expects an input that has these dimensions, got shape \(1,\)"),
         (lambda: nn.Flatten()(1.0), ValueError, r"got shape \(\)"),
+        (lambda: nn.Flatten(0, 2)(ONES), ValueError, r"end_dim=2\) expects an input that has these dimensions, got shape \(4, 3\)"),
+        (lambda: nn.Flatten(0, -3)(ONES), ValueError, "has these dimensions"),
         (lambda: nn.Flatten(2, 1)(np.ones((2, 2, 2))), ValueError, "start_dim before end_dim"),
         (lambda: nn.Softmax(2)(ONES), ValueError, r"Softmax\(dim=2\) expects an input that has dimension 2, got shape \(4, 3\)"),
         (lambda: nn.LogSoftmax(-3)(ONES), ValueError, "dimension -3"),
+        (lambda: nn.LogSoftmax(1)([1.0, 2.0]), ValueError, r"LogSoftmax\(dim=1\) expects.* dimension 1, got shape \(2,\)"),
         (lambda: nn.ReLU()([[1.0], [1.0, 2.0]]), ValueError, r"ReLU\(\) expects input to be an array of real numbers"),
         # kinds
         (lambda: nn.Linear(2, 1)(np.ones((3, 2), complex)), TypeError, r"Linear\(2, 1\) expects input.*complex128"),
@@ -47,7 +50,7 @@ INDICES = np.array([0, 1, 2, 0])
         # values
         (lambda: nn.CrossEntropyLoss()(ONES, [0, 1, 3, 0]), ValueError, "class indices from 0 to 2, got 3"),
         (lambda: nn.CrossEntropyLoss()(ONES, [0, 1, -1, 0]), ValueError, "class indices from 0 to 2, got -1"),
-        (lambda: nn.CrossEntropyLoss(ignore_index=1)(ONES, ONES / 3), ValueError, "cannot ignore an index"),
+        (lambda: nn.CrossEntropyLoss(ignore_index=0)(ONES, ONES / 3), ValueError, "cannot ignore an index"),
         # settings
         (lambda: nn.Linear(-1, 2), ValueError, "Linear expects sizes of at least 0, got -1 and 2"),
         (lambda: nn.Linear(2.5, 2), TypeError, "integer"),
@@ -56,6 +59,7 @@ INDICES = np.array([0, 1, 2, 0])
         (lambda: nn.HuberLoss(delta=0), ValueError, "HuberLoss expects delta > 0, got 0"),
         (lambda: nn.MSELoss("avg"), ValueError, "MSELoss expects reduction 'none', 'mean' or 'sum', got 'avg'"),
         (lambda: nn.CrossEntropyLoss(label_smoothing=1.5), ValueError, "label_smoothing from 0 to 1, got 1.5"),
+        (lambda: nn.CrossEntropyLoss(weight=2.0), ValueError, r"weight of shape \(C,\), got \(\)"),
         (lambda: nn.CrossEntropyLoss(weight=ONES), ValueError, r"weight of shape \(C,\), got \(4, 3\)"),
         (lambda: nn.Linear(1, 1, device="cpu"), TypeError, "device"),
         (lambda: nn.ReLU(inplace=True), TypeError, "takes no arguments"),

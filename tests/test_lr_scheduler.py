@@ -1,6 +1,7 @@
 """Schedules: PyTorch's rates to the last digit but one, in any combination, saved and resumed."""
 
 import copy
+import inspect
 import json
 import math
 from pathlib import Path
@@ -92,6 +93,30 @@ def test_golden_numbers_cover_every_schedule():
     assert own - {"LRScheduler"} == set(SCHEDULES)
 
 
+ONE_CYCLE = {"total_steps": None, "epochs": None, "steps_per_epoch": None, "pct_start": 0.3, "anneal_strategy": "cos",
+             "cycle_momentum": True, "base_momentum": 0.85, "max_momentum": 0.95, "div_factor": 25.0,
+             "final_div_factor": 1e4, "three_phase": False}  # fmt: skip
+PLATEAU = {"mode": "min", "factor": 0.1, "patience": 10, "threshold": 1e-4, "threshold_mode": "rel", "cooldown": 0,
+           "min_lr": 0, "eps": 1e-8}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("schedule", "settings"),
+    [
+        (LambdaLR, {"last_epoch": -1}),
+        (StepLR, {"gamma": 0.1, "last_epoch": -1}),
+        (MultiStepLR, {"gamma": 0.1, "last_epoch": -1}),
+        (ExponentialLR, {"last_epoch": -1}),
+        (CosineAnnealingLR, {"eta_min": 0, "last_epoch": -1}),
+        (OneCycleLR, {**ONE_CYCLE, "last_epoch": -1}),
+        (ReduceLROnPlateau, PLATEAU),
+    ],
+)
+def test_default_settings_are_pytorchs(schedule, settings):
+    parameters = inspect.signature(schedule).parameters.values()
+    assert {p.name: p.default for p in parameters if p.default is not p.empty} == settings
+
+
 def test_cosine_comes_back_up_and_down_again():
     optimizer = make_optimizer(lrs=[0.5])
     scheduler = CosineAnnealingLR(optimizer, 4, eta_min=0.1)
@@ -156,7 +181,8 @@ def test_plateau_waits_lowers_and_cools_down():
     optimizer = make_optimizer(lrs=[1.0])
     scheduler = ReduceLROnPlateau(optimizer, factor=0.5, patience=1, cooldown=2, threshold=0)
     found = []
-    for metric in [3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0, math.nan, math.nan]:
+    for epoch, metric in enumerate([3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0, math.nan, math.nan]):
+        assert scheduler.last_epoch == epoch
         scheduler.step(metrics=metric)
         found.append(scheduler.get_last_lr()[0])
     assert found == [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]
@@ -388,6 +414,19 @@ def test_a_step_beyond_the_cycle_is_refused_and_changes_nothing():
         with pytest.raises(ValueError, match="OneCycleLR was made for 4 steps, this would be step 5"):
             scheduler.step()
     assert (rates(optimizer), momenta(optimizer), scheduler.state_dict()) == before
+
+
+@pytest.mark.parametrize("lrs", [[0.5], [0.5, 0.5, 0.5]])
+def test_a_schedule_that_gives_another_number_of_rates_is_refused(lrs):
+    class Uneven(LRScheduler):
+        def get_lr(self):
+            return lrs
+
+    optimizer = make_optimizer()
+    before = rates(optimizer)
+    with pytest.raises(ValueError, match="Uneven expects a rate for each of 2 groups"):
+        Uneven(optimizer)
+    assert rates(optimizer) == before
 
 
 def test_a_function_that_fails_leaves_the_schedule_where_it_was():

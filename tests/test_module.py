@@ -71,6 +71,7 @@ def test_train_eval_apply_zero_grad_and_freezing_reach_all():
     assert all(not p.grad.any() for p in cell.parameters())
     assert p.grad is grad, "cleared in place: optimizers hold views"
     assert cell.requires_grad_(False) is cell and not any(p.requires_grad for p in cell.parameters())
+    assert cell.requires_grad_() is cell and all(p.requires_grad for p in cell.parameters())
 
 
 def test_double_and_float_leave_integer_buffers():

@@ -51,6 +51,12 @@ def test_small_probabilities_keep_their_digits():
     np.testing.assert_allclose(nn.Softplus()(x), np.exp(x), rtol=1e-12)
 
 
+def test_softplus_is_curved_up_to_its_threshold_and_straight_beyond():
+    layer = nn.Softplus(beta=2.0, threshold=1.0)
+    np.testing.assert_allclose(layer([0.5, 0.75]), [math.log(1 + math.e) / 2, 0.75], rtol=1e-12)
+    np.testing.assert_allclose(layer.backward([1.0, 1.0]), [1 / (1 + math.exp(-1)), 1], rtol=1e-12)
+
+
 def test_classes_masked_by_minus_infinity_cost_nothing():
     loss = nn.CrossEntropyLoss()
     assert loss([[0.0, -INF, 0.0]], [0]) == pytest.approx(math.log(2))
@@ -63,6 +69,7 @@ def test_mean_over_nothing_is_nan_without_a_warning():
     assert math.isnan(loss(np.ones((2, 3)), [-100, -100]))
     assert nn.CrossEntropyLoss(reduction="sum")(np.ones((2, 3)), [-100, -100]) == 0
     assert math.isnan(nn.MSELoss()(np.ones((0, 3)), np.ones((0, 3))))
+    assert nn.CrossEntropyLoss(reduction="sum", label_smoothing=0.1)(np.ones((0, 0)), np.ones((0, 0))) == 0
 
 
 @pytest.mark.parametrize("module", [nn.ReLU(), nn.LeakyReLU(), nn.Sigmoid(), nn.Tanh(), nn.Softplus(), nn.Identity()])
@@ -85,21 +92,26 @@ def test_parameters_are_float32_by_default_and_inputs_follow_them():
     assert nn.ReLU()(np.ones(2, np.float16)).dtype == np.float16
 
 
-def test_default_initial_values_are_uniform_to_one_over_root_fan_in():
-    layer = nn.Linear(100, 5000, generator=0)
+@pytest.mark.parametrize("in_features", [1, 100])
+def test_default_initial_values_are_uniform_to_one_over_root_fan_in(in_features):
+    layer = nn.Linear(in_features, 5000, generator=0)
+    bound = 1 / math.sqrt(in_features)
     for p in (layer.weight, layer.bias):
-        assert abs(p.data).max() <= 0.1
-        assert p.data.std() == pytest.approx(0.1 / math.sqrt(3), rel=0.02)
-        assert p.data.mean() == pytest.approx(0, abs=0.003)
+        assert abs(p.data).max() <= bound
+        assert p.data.std() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+        assert p.data.mean() == pytest.approx(0, abs=0.03 * bound)
 
 
 @pytest.mark.parametrize(
     ("initialise", "std", "bound"),
     [
         (lambda p, g: nn.init.uniform_(p, -0.5, 0.5, generator=g), 1 / math.sqrt(12), 0.5),
+        (lambda p, g: nn.init.normal_(p, generator=g), 1.0, None),
         (lambda p, g: nn.init.normal_(p, std=0.3, generator=g), 0.3, None),
         (lambda p, g: nn.init.xavier_uniform_(p, 2.0, generator=g), 2 * math.sqrt(2 / 700), 2 * math.sqrt(6 / 700)),
+        (lambda p, g: nn.init.xavier_uniform_(p, generator=g), math.sqrt(2 / 700), math.sqrt(6 / 700)),
         (lambda p, g: nn.init.xavier_normal_(p, 2.0, generator=g), 2 * math.sqrt(2 / 700), None),
+        (lambda p, g: nn.init.xavier_normal_(p, generator=g), math.sqrt(2 / 700), None),
         (lambda p, g: nn.init.kaiming_uniform_(p, generator=g), math.sqrt(2 / 300), math.sqrt(6 / 300)),
         (lambda p, g: nn.init.kaiming_uniform_(p, 2.0, generator=g), math.sqrt(0.4 / 300), math.sqrt(1.2 / 300)),
         (lambda p, g: nn.init.kaiming_normal_(p, mode="fan_out", generator=g), math.sqrt(2 / 400), None),
@@ -115,6 +127,11 @@ def test_initial_values_have_the_stated_scale(initialise, std, bound):
     assert abs(held.mean()) < 0.02 * std
     if bound is not None:
         assert 0.99 * bound < abs(held).max() <= bound
+
+
+def test_uniform_is_from_0_to_1_by_default():
+    drawn = nn.init.uniform_(nn.Parameter(np.zeros(10_000)), generator=0).data
+    assert 0 <= drawn.min() < 0.01 and 0.99 < drawn.max() < 1
 
 
 def test_fans_count_the_field_of_a_kernel():

@@ -24,6 +24,7 @@ RULES = {
     "RMSprop": lambda groups: optim.RMSprop(groups, lr=0.1, momentum=0.9, centered=True),
 }
 every_rule = pytest.mark.parametrize("rule", RULES)
+ADAM = {"lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-8, "amsgrad": False}  # the defaults that AdamW has too
 
 
 def make(rule, dtype=np.float32, seed=0):
@@ -89,6 +90,19 @@ def test_every_rule_goes_where_pytorch_goes(case):
         found.append([value for p in params for value in p.data])
     assert len(found) == 25
     np.testing.assert_allclose(found, case["values"], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rule", "settings"),
+    [
+        (optim.SGD, {"lr": 0.001, "momentum": 0, "dampening": 0, "weight_decay": 0, "nesterov": False}),
+        (optim.Adam, {**ADAM, "weight_decay": 0, "decoupled_weight_decay": False}),
+        (optim.AdamW, {**ADAM, "weight_decay": 0.01, "decoupled_weight_decay": True}),
+        (optim.RMSprop, {"lr": 0.01, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0, "momentum": 0, "centered": False}),
+    ],
+)
+def test_default_settings_are_pytorchs(rule, settings):
+    assert rule([nn.Parameter([1.0])]).defaults == {**settings, "maximize": False}
 
 
 def test_golden_numbers_cover_every_rule():
