@@ -47,8 +47,8 @@ from .loss import Loss as Loss
 from .loss import MSELoss as MSELoss
 
 # Proof
-from .checking import GradcheckError as GradcheckError
 from .checking import gradcheck as gradcheck
+from .report import GradcheckError as GradcheckError
 
 # Mathematics as data
 from .columns import column_equations as column_equations

@@ -80,9 +80,9 @@ class Node:
         """Return the value or the gradient as it is written."""
         if not self.is_sample:
             return array
-        return (
-            array.reshape(()) if self.kind == "loss" and array.size == 1 else as_column(array, self.kind == "parameter")
-        )
+        if self.kind == "loss" and array.size == 1:
+            return array.reshape(())
+        return as_column(array, self.kind == "parameter")
 
     @property
     def differentiable(self) -> bool:

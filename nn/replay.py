@@ -69,35 +69,35 @@ class Replay:
         value, grad = self._values[node], _double(node.grad)
         by_entry = 2 * grad.size * len(calls) <= self._share
         size = np.abs(grad).max(initial=0) if by_entry else np.linalg.norm(grad)
-        here = self._loss_after(calls)
-        scale = float(max(size, FLOOR * abs(here), np.finfo(float).tiny))
+        scale = float(max(size, FLOOR * abs(self._loss_after(calls)), np.finfo(float).tiny))
         worst, kinks = 0.0, 0
         for index, direction, step in _probes(value) if by_entry else _directions(value):
             analytic = float(np.sum(grad[index] * direction))
-            below, above = self._aside(calls, value, index, direction, step)
-            error = abs(analytic - (above - below) / (2 * step)) / scale
-            if error > TOLERANCE:  # perhaps a kink: a jump of the slope, unlike curvature, stays when one looks closer
-                jump = abs(above - 2 * here + below) / step
-                step /= 10
-                below, above = self._aside(calls, value, index, direction, step)
-                error = abs(analytic - (above - below) / (2 * step)) / scale
-                if error > TOLERANCE and abs(above - 2 * here + below) / step > max(KINK * scale, jump / 2):
+            left, right = self._slopes(calls, value, index, direction, step)
+            if abs(analytic - (left + right) / 2) > TOLERANCE * scale:
+                # Perhaps a kink. The jump of its slope, unlike curvature and noise, stays when one looks closer, and a
+                # gradient there is one of those in between.
+                jump = abs(right - left)
+                left, right = self._slopes(calls, value, index, direction, step / 10)
+                stays = max(KINK * scale, jump / 2) < abs(right - left) < 2 * jump
+                if stays and min(left, right) - TOLERANCE * scale <= analytic <= max(left, right) + TOLERANCE * scale:
                     kinks += 1
                     continue
-            worst = max(worst, error)
+            worst = max(worst, abs(analytic - (left + right) / 2) / scale)
         return Difference(worst, grad.size if by_entry else 0, kinks)
 
-    def _aside(
+    def _slopes(
         self, calls: list[Call], value: np.ndarray, index: Any, direction: ArrayLike, step: float
     ) -> tuple[float, float]:
-        """Return the loss a step back and a step forth from where it is."""
+        """Return the one-sided differences of the loss, before and behind, where part of a value moves."""
         kept = value[index].copy()
+        here = self._loss_after(calls)
         value[index] = kept - step * np.asarray(direction)
         below = self._loss_after(calls)
         value[index] = kept + step * np.asarray(direction)
         above = self._loss_after(calls)
         value[index] = kept
-        return below, above
+        return (here - below) / step, (above - here) / step
 
     def _dependent(self, node: Node) -> list[Call]:
         """Return the calls whose results depend on a node."""

@@ -20,6 +20,7 @@ from .equation import (
     scalar_symbols,
     settle_equations,
 )
+from .module import Module
 from .node import Call, as_column, leaves, title
 from .notation import to_latex, to_mathml, to_text
 from .random import default_generator
@@ -54,6 +55,7 @@ class Statement:
     Attributes:
         lines: the expressions by symbol; empty where none are stated, or none can be written in columns.
         remark: what to say of a line that there is not.
+        fault: what is wrong with the lines; empty where they have values.
         slots: the symbol of each input (by number) and parameter (by name).
         results: the symbol of each node that the call made.
     """
@@ -67,11 +69,10 @@ class Statement:
         self.sample = call.results[0].is_sample
         self.lines: dict[str, str] = {}
         self.remark = f"no equations stated by {title(module)}"
-        try:
-            self.lines = column_equations(module, arrays) if self.sample else settle_equations(module, arrays)
-        except ValueError as error:
-            self.remark = str(error) if module.equations else self.remark
-        self.scalars = scalar_symbols(module)
+        self.fault = ""
+        self.scalars: frozenset[str] = frozenset()
+        if module.equations_of(len(inputs)):
+            self._settle(module, arrays)
         self.gradients = gradient_names(module, len(inputs))
         self.slots: dict[int | str, str] = dict(enumerate(input_names(module, len(inputs))))
         self.slots.update(letters.items())
@@ -87,11 +88,23 @@ class Statement:
             self.names[symbol] = "1" if node.kind == "loss" else f"partial(J, {node.expression})"
         self.values: dict[str, np.ndarray] = {}
         self.gradient_values: dict[str, np.ndarray] = {}
-        self.fault = ""
         try:
             self._evaluate()
         except ValueError as error:
-            self.fault = f"the equations have no value: {error}"
+            self.fault = f"the equations of {title(module)} have no value: {error}"
+
+    def _settle(self, module: Module, arrays: tuple[np.ndarray, ...]) -> None:
+        try:
+            self.lines = settle_equations(module, arrays)
+            self.scalars = scalar_symbols(module)
+        except ValueError as error:
+            self.fault = f"the equations of {title(module)} have no value: {error}"
+            return
+        if self.sample:
+            try:
+                self.lines = column_equations(module, arrays)
+            except ValueError as error:
+                self.lines, self.remark = {}, str(error)
 
     def _evaluate(self) -> None:
         generator = copy.deepcopy(default_generator(getattr(self.call.before, "generator", None)))
@@ -181,6 +194,8 @@ def _prefixed(line: str, names: Mapping[str, str], prefix: str) -> str:
 
 def _constant(value: Any) -> str:
     """Write an attribute's value as an expression."""
+    if isinstance(value, str):
+        return repr(value)
     if np.ndim(value) == 0:
         return f"{value:g}"
     return repr(str(np.ravel(value).tolist()) if np.size(value) <= 4 else f"an array of shape {np.shape(value)}")

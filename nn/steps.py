@@ -62,7 +62,8 @@ class Steps:
         eps = max(np.finfo(node.value.dtype).eps for node in nodes if node.value.dtype.kind == "f")
         self.tolerance = float(eps) ** 0.5
         self.loose = TOLERANCE if eps <= np.finfo(np.float64).eps else LOOSE
-        self.statements = {call: Statement(call) for call in calls}
+        with np.errstate(all="ignore"):  # plain formulas may overflow where the code, written for that, does not
+            self.statements = {call: Statement(call) for call in calls}
 
     def values(self) -> list[Step]:
         """Return how each value is computed, from the data to the loss."""
@@ -79,11 +80,10 @@ class Steps:
         statement = self.statements[node.call]
         symbol = statement.results.get(node, "")
         if symbol not in statement.lines:
-            return step._replace(remark=statement.remark)
+            return step._replace(remark=statement.fault or statement.remark, right=not statement.fault)
         formula, shapes, where = written(node.expression, step.value, [(statement, symbol)])
-        error = deviation(statement.values.get(symbol), step.value)
         step = step._replace(formula=formula, shapes=shapes, where=where, remark=statement.fault)
-        return step._replace(error=error, right=error <= self.tolerance)
+        return self._compared(step, statement.values.get(symbol))
 
     def _gradient(self, node: Node) -> Step:
         if node.grad is None:
@@ -98,23 +98,27 @@ class Steps:
             return step._replace(formula=Formula(f"{left} == 0"), remark="J does not depend on it")
         statements = [self.statements[term.call] for term in node.terms]
         terms = [(s, s.slots.get(term.slot, "")) for s, term in zip(statements, node.terms, strict=True)]
-        lacking = [statement.remark for statement, symbol in terms if symbol not in statement.lines]
         faults = [statement.fault for statement in statements if statement.fault]
-        step = step._replace(remark="; ".join(dict.fromkeys(lacking + faults)))
+        lacking = [s.fault or s.remark for s, symbol in terms if symbol not in s.lines]
+        remark = "; ".join(dict.fromkeys(lacking + faults))
+        step = step._replace(remark=remark, right=step.right and not faults)
         if len(lacking) == len(terms):
             return step
         formula, shapes, where = written(left, step.value, terms)
         step = step._replace(formula=formula, shapes=shapes, where=where)
         if lacking:
             return step
-        stated = None if faults else sum(statement.gradient_values[symbol] for statement, symbol in terms)
-        error = deviation(stated, step.value)
-        return step._replace(error=error, right=step.right and error <= self.tolerance)
+        with np.errstate(invalid="ignore"):
+            stated = None if faults else sum(statement.gradient_values[symbol] for statement, symbol in terms)
+        return self._compared(step, stated)
 
-
-def deviation(found: Any, expected: np.ndarray) -> float:
-    """Return the largest deviation, relative to the largest entry; infinity for nothing found, or another shape."""
-    if found is None or np.shape(found) != expected.shape:
-        return math.inf
-    with np.errstate(invalid="ignore"):
-        return float(np.abs(found - expected).max(initial=0) / (np.abs(expected).max(initial=0) or 1.0))
+    def _compared(self, step: Step, stated: Any) -> Step:
+        """Return a step with what its formula gives held against what the code gave."""
+        if stated is None or np.shape(stated) != step.value.shape:
+            return step._replace(error=math.inf, right=False)
+        kept = np.isfinite(stated) | ~np.isfinite(step.value)
+        lost = step.value.size - np.count_nonzero(kept)
+        remark = f"the plain formula overflows at {lost} of {step.value.size} entries" if lost else step.remark
+        deviation = np.abs(np.subtract(stated, step.value, where=kept, out=np.zeros_like(step.value)))
+        error = float(deviation.max(initial=0) / (np.abs(step.value).max(initial=0) or 1.0))
+        return step._replace(error=error, remark=remark, right=step.right and error <= self.tolerance)

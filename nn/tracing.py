@@ -56,8 +56,7 @@ class Recorder:
             for path, parameter in whole.named_parameters():
                 node = Node("parameter", parameter.data.copy(), joined(prefix, path))
                 self.parameters.setdefault(id(parameter), node)
-        self._nodes: dict[int, tuple[np.ndarray, Node]] = {}
-        self._kept: list[np.ndarray] = []  # an id tells arrays apart only while they live
+        self._nodes: dict[int, tuple[np.ndarray, Node]] = {}  # by id, with the array: an id is its own while it lives
         self._frames = [Frame(0, 0)]
 
     def run(self, inputs: tuple, target: Any) -> tuple[tuple, Any, Any]:
@@ -139,7 +138,8 @@ class Recorder:
             return module.forward(*inputs)
 
         call = Call(copy.deepcopy(module), path or "", nodes)
-        call.parameters = {name: self.parameters[id(parameter)] for name, parameter in module.named_parameters()}
+        held = module.named_parameters()
+        call.parameters = {name: self.parameters[id(p)] for name, p in held if id(p) in self.parameters}
         rng_state = get_rng_state()
         frame = Frame(len(self.calls), len(self.followed))
         self._frames.append(frame)
@@ -173,10 +173,8 @@ class Recorder:
 
     def _record(self, call: Call, module: Module, output: Any, frame: Frame, fault: str) -> Any:
         """Make a call of its own of a module, in place of what was recorded inside it."""
-        made = {node for inner in self.calls[frame.calls :] for node in inner.results}
-        self._nodes = (
-            {key: known for key, known in self._nodes.items() if known[1] not in made} if made else self._nodes
-        )
+        if made := {node for inner in self.calls[frame.calls :] for node in inner.results}:
+            self._nodes = {key: known for key, known in self._nodes.items() if known[1] not in made}
         del self.calls[frame.calls :], self.followed[frame.followed :]
         composite = any(module.children())
         call.note = fault or ("its layers are not called as modules" if composite else "")
@@ -195,7 +193,6 @@ class Recorder:
         array = np.asarray(values).view()
         node = Node(kind, array.copy(), call.path if call else "", call)
         self._nodes[id(array)] = array, node
-        self._kept.append(array)
         return array, node
 
     def _look_up(self, values: Any) -> Any:

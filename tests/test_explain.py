@@ -401,3 +401,18 @@ def test_a_narrow_window_scrolls_in_one_direction_only(page):
         assert page.run("return document.documentElement.scrollWidth <= window.innerWidth")
     finally:
         page.send("/window/rect", {"width": 1300, "height": 1000})
+
+
+# ---- the answer in docs/
+
+
+def test_the_homework_in_docs_is_what_the_script_writes(tmp_path):
+    def without_numbers(text):
+        return re.sub(r"-?\d[\d.]*(e[+-]\d+)?", "#", text)  # rounding differs from machine to machine
+
+    for form in ("md", "svg", "html"):
+        direction = "right" if form == "svg" else "down"
+        explained("--format", form, "--direction", direction, "--out", f"page.{form}", cwd=tmp_path)
+        written = (tmp_path / f"page.{form}").read_text(encoding="utf-8")
+        kept = (ROOT / "docs" / f"homework.{form}").read_text(encoding="utf-8")
+        assert without_numbers(written) == without_numbers(kept), f"run scripts/explain.py again for homework.{form}"

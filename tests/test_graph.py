@@ -138,8 +138,9 @@ class Counter(nn.Module):
     def forward(self, x):
         self.seen.data += len(x)
         self.passes += 1
-        self.save_for_backward(float(self.seen.data))
-        return x * float(self.seen.data)
+        factor = float(self.seen.data) + self.passes
+        self.save_for_backward(factor)
+        return x * factor
 
     def backward(self, grad_output):
         return grad_output * self.saved()
@@ -158,6 +159,29 @@ def residual():
 def branches():
     fork = nn.ConcatTable(linear(2, 3), nn.Sequential(linear(2, 2), nn.Sigmoid()), nn.Identity())
     return nn.Sequential(fork, nn.JoinTable(1), linear(7, 1))
+
+
+class Outer(nn.Module):
+    """Arithmetic between modules, one of which could be followed."""
+
+    def __init__(self):
+        self.inner = Backed()
+
+    def forward(self, x):
+        return 2 * self.inner(x)
+
+    def backward(self, grad_output):
+        return self.inner.backward(2 * grad_output)
+
+
+def beside():
+    """One composite that cannot be followed, and one that must not."""
+    return nn.Sequential(Outer(), linear(1, 2), Reversal())
+
+
+def aliases():
+    """The same array in several places of one sum."""
+    return nn.Sequential(nn.Residual(nn.Identity()), nn.Residual(nn.Flatten(), nn.Identity()), linear(2, 1))
 
 
 def nested():
@@ -194,6 +218,8 @@ MODELS = {
     "reversal": (lambda: nn.Sequential(Reversal()), nn.MSELoss, X, Y),
     "composite in composite": (Doubled, nn.MSELoss, X, Y),
     "by hand": (lambda: nn.Sequential(linear(2, 1), ByHand()), nn.MSELoss, X, Y),
+    "beside": (beside, nn.MSELoss, X, Y),
+    "aliases": (aliases, nn.MSELoss, X, Y),
     "split": (lambda: nn.Sequential(Split(), nn.CAddTable()), nn.MSELoss, X, Y),
     "counter": (lambda: nn.Sequential(Counter(), linear(2, 1)), nn.MSELoss, X, Y),
     "shared": (shared, nn.MSELoss, X, Y),
@@ -393,6 +419,14 @@ def test_branches_are_summed():
     np.testing.assert_allclose(graph["h0"].grad, terms[0].grad + terms[1].grad, rtol=1e-15)
 
 
+def test_paths_of_one_array_are_told_apart():
+    graph = traced("aliases")
+    assert {"x h[0.0]", "x h[0.total.0]", "h[0.0] h[0.total.0]"} < edges(graph)
+    assert {"h[1.0] h[1.total.0]", "h[1.1] h[1.total.0]"} < edges(graph) and "h[0.total.0] h[1.total.0]" not in edges(
+        graph
+    )
+
+
 def test_several_inputs_and_outputs():
     graph = traced("two inputs")
     assert names(graph.nodes)[:2] == ["x₀", "x₁"]
@@ -428,6 +462,12 @@ def test_a_composite_that_cannot_be_followed_is_one_node(name, node, because):
     assert len(own) == len(list(composite.call.before.parameters()))
 
 
+def test_composites_beside_one_another_are_judged_apart():
+    graph = traced("beside")
+    assert [node.path for node in graph.nodes if node.kind == "composite"] == ["0", "2"]
+    assert "Outer" in graph["h0"].call.note and "chain rule" in graph["h2"].call.note
+
+
 def test_an_unused_parameter_is_a_node_without_edges():
     model = Backed()
     model.spare = nn.Parameter(np.ones(3))
@@ -455,6 +495,27 @@ def test_the_criterion_may_be_a_composite():
     assert graph.derivation().right
 
 
+def test_the_gradient_of_the_data_is_there_also_where_the_model_spares_it():
+    model = mlp()
+    model.needs_input_grad = False
+    assert nn.trace(model, nn.HalfSquaredLoss(), X, Y)["x"].grad.any()
+    assert not model.needs_input_grad
+
+
+def test_a_graph_stays_what_it_was_traced_from():
+    nn.manual_seed(0)
+    model = nn.Sequential(Counter(), nn.Dropout(0.5), linear(2, 1))
+    graph = nn.trace(model, nn.MSELoss(), X, Y)
+    alone = nn.trace(model, nn.MSELoss(), X[:1], Y[:1])
+    before = graph.to_svg()
+    model(X)
+    model[2].weight.data += 1
+    sample = graph.first_sample()
+    assert [node.value.tobytes() for node in sample.nodes] == [node.value.tobytes() for node in alone.nodes]
+    graph.backward()
+    assert graph.to_svg() == before
+
+
 def test_a_traced_model_may_be_a_single_layer_and_called_in_no_grad():
     with nn.no_grad(), pytest.raises(RuntimeError, match="outside no_grad"):
         nn.trace(linear(2, 1), nn.MSELoss(), X, Y)
@@ -480,6 +541,19 @@ def test_names_of_other_models_are_a_letter_and_the_path():
         *["x", "W[fc]", "b[fc]", "h[fc]", "h[act]", "h[drop]", "W[out]", "b[out]", "h[out]", "y", "J"]
     ]
     assert names(traced("composite in composite").nodes)[1:3] == ["scale", "W[inner.a]"]
+
+
+def test_a_module_that_runs_twice_makes_two_nodes():
+    class Again(nn.Module):
+        def __init__(self):
+            self.layer = nn.Tanh()
+
+        def forward(self, x):
+            return self.layer(self.layer(x))
+
+    graph = nn.trace(Again(), nn.MSELoss(), X, X)
+    assert names(graph.nodes) == ["x", "h[layer]", "h′[layer]", "y", "J"]
+    assert graph.derivation().right
 
 
 def test_nodes_are_found_by_name_and_by_path():

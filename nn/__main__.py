@@ -1,0 +1,73 @@
+"""The command line: `python -m nn gradcheck package.module:factory` checks the gradients of a layer of one's own.
+
+The factory is called without arguments and returns a Module, or a tuple of a Module and what to call it with; a Module
+itself will do too. For a Module alone, inputs are drawn from the shapes that are given with --shape.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import Any
+
+import numpy as np
+
+from .checking import gradcheck
+from .module import Module
+from .random import manual_seed
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; return the exit status: 0 if all gradients are right, 1 if not."""
+    parser = argparse.ArgumentParser(prog="python -m nn", description="Tools for authors of layers.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    command = commands.add_parser("gradcheck", help="check the gradients of a layer of your own", description=__doc__)
+    command.add_argument("target", metavar="package.module:factory", help="where to find it, from the current folder")
+    command.add_argument("--shape", action="append", type=_shape, default=[], metavar="N,M", help="of an input")
+    command.add_argument("--full", action="store_true", help="look at each entry, however many there are")
+    command.add_argument("--seed", type=int, default=0, help="of the initial values and inputs (default: 0)")
+    args = parser.parse_args(argv)
+    manual_seed(args.seed)
+    module, inputs = _made(command, args.target)
+    if not inputs:
+        rng = np.random.default_rng(args.seed)
+        inputs = [rng.normal(size=shape) for shape in args.shape]
+    elif args.shape:
+        command.error(f"{args.target} gives the inputs too: leave out --shape")
+    if not inputs:
+        command.error(f"{args.target} gives no inputs: add --shape, such as --shape 5,3 for an array of 5 rows of 3")
+    report = gradcheck(module, *inputs, full=args.full or None, generator=args.seed, raise_exception=False)
+    print(report)
+    return 0 if report else 1
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in text.split(",") if size)
+
+
+def _made(command: argparse.ArgumentParser, target: str) -> tuple[Module, list[Any]]:
+    """Return the module that a target names, and the inputs that come with it."""
+    home, colon, name = target.partition(":")
+    if not (home and colon and name):
+        command.error(f"expected package.module:factory, got {target}")
+    sys.path.insert(0, os.getcwd())  # python -P leaves it out
+    try:
+        made = getattr(importlib.import_module(home), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{home}.".startswith(f"{error.name}."):
+            raise  # the module is there, and misses another
+        command.error(f"there is no module {error.name} in {os.getcwd()} or among the installed packages")
+    except AttributeError:
+        command.error(f"{home} has no {name}")
+    if not isinstance(made, Module):
+        made = made()
+    module, *inputs = made if isinstance(made, tuple) else (made,)
+    if not isinstance(module, Module):
+        command.error(f"{target} should return a Module, or a tuple of one and its inputs; it returned {module!r}")
+    return module, inputs
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,437 @@
+"""Naming a mistake from its numbers: what makes of the true gradient the one that backward gave?
+
+Each function in DIAGNOSES looks at the evidence for one mistake, and returns its kind and sentences on it, or None.
+They are asked in their order there, the most specific first. To teach the checker a mistake, add a function.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from .comparing import STEP, slopes
+from .evidence import SAME, Evidence
+from .experiment import named_leaves
+from .vocabulary import FORMULAS, filled, origin, rest_of, vector_origin
+
+ALIKE = 0.5  # the cosine from which on two gradients point the same way
+LISTED = 5  # how many of many a sentence lists
+
+Diagnosis = tuple[str, str] | None
+
+
+def diagnose(evidence: Evidence) -> tuple[str, str]:
+    """Return the kind of mistake that a gradient shows, and sentences on it."""
+    with np.errstate(all="ignore"):
+        for ask in DIAGNOSES:
+            found = ask(evidence)
+            if found:
+                return found
+    return "unknown", "No kind of mistake that the checker knows fits the numbers. Here is where it is off the most:"
+
+
+# ---- the whole
+
+
+def zero(e: Evidence) -> Diagnosis:
+    if e.whole.any():
+        return None
+    return "zero", "The gradient is zero everywhere, and the true one is not. Is it computed, and put where it belongs?"
+
+
+def exchanged(e: Evidence) -> Diagnosis:
+    for name, true in e.true.items():
+        if name in e.peers and e.same(e.analytic, true):
+            return "exchanged", f"This is the true gradient of {name}. Are the two in the wrong order?"
+    return None
+
+
+def of_another(e: Evidence) -> Diagnosis:
+    for name, true in e.true.items():
+        if e.same(e.analytic, true):
+            return "exchanged", f"This is the true gradient of {name}, and not of {e.name}."
+    return None
+
+
+def constant_factor(e: Evidence) -> Diagnosis:
+    c = e.factor(e.analytic, e.numeric)
+    if c is None:
+        return None
+    if math.isclose(c, -1, rel_tol=SAME):
+        return "wrong sign", "This is the true gradient with the wrong sign."
+    where_from = origin(abs(c), e)
+    if e.telling.sum() == 1 and not where_from:
+        return None  # one number is always a multiple of another
+    sign = ", and with the wrong sign" if c < 0 else ""
+    return "constant factor", f"This is {abs(c):.6g} times the true gradient, in every entry{sign}.{where_from}"
+
+
+def wrong_mode(e: Evidence) -> Diagnosis:
+    here, there = ("train", "eval") if e.experiment.module.training else ("eval", "train")
+    if e.columns_there is not None and e.same(e.analytic, e.columns_there @ e.g):
+        return "wrong mode", f"In {here} mode, this is the true gradient of {there} mode."
+    mixing = e.mixing()
+    if mixing in ((True, False, True), (False, True, False)):
+        does, do = ("mixes samples", "do not") if mixing[0] else ("does not mix samples", "do")
+        text = f"In {here} mode, the gradient {does} and the outputs {do}. Is this {there} mode's formula?"
+        return "wrong mode", text
+    return None
+
+
+# ---- the upstream gradient
+
+
+def upstream_replaced(e: Evidence) -> Diagnosis:
+    if e.back is not None and e.same(e.analytic, e.columns.sum(-1)):
+        return "upstream ignored", (
+            "This is right for an upstream gradient of all ones alone: grad_output is left out. By the chain rule, it "
+            "multiplies the module's own derivative."
+        )
+    g = e.g
+    for text, instead in {
+        "grad_output": g,
+        "the positive part of grad_output": np.maximum(g, 0),
+        "the absolute value of grad_output": np.abs(g),
+        "the sign of grad_output": np.sign(g),
+        "the square of grad_output": g**2,
+        "the mean of grad_output": np.full_like(g, g.mean()),
+    }.items():
+        if (
+            g.size > 1
+            and e.output_shape == e.whole.shape
+            and e.same(e.analytic, e.on_grid(instead.reshape(e.whole.shape)))
+        ):
+            return "passed through", f"This is {text}: the module's own derivative is left out."
+        if g.size > 1 and e.same(e.analytic, e.columns @ instead):
+            return "upstream misused", f"This is right for {text} in the place of grad_output."
+    return None
+
+
+def upstream_untouched(e: Evidence) -> Diagnosis:
+    if e.back is None or not e.same(e.back(2 * e.g), e.analytic):
+        return None
+    return "upstream ignored", "The gradient stays the same when grad_output is doubled: grad_output is left out."
+
+
+def upstream_no_factor(e: Evidence) -> Diagnosis:
+    if e.back is None or e.same(e.back(2 * e.g), 2 * e.analytic):
+        return None
+    return "upstream misused", "The gradient is not doubled when grad_output is: it is no product with grad_output."
+
+
+# ---- the order
+
+
+def reordered(e: Evidence) -> Diagnosis:
+    a, n = e.analytic, e.numeric
+    for i, k in itertools.combinations(range(n.ndim), 2):
+        if n.shape[i] == n.shape[k] and e.same(a, n.swapaxes(i, k)):
+            return "transposed", f"This is the true gradient with axes {i} and {k} exchanged: it is transposed."
+    for axes in _subsets(n.ndim):
+        if e.same(a, np.flip(n, axes)):
+            return "reordered", f"This is the true gradient in reverse along {_axes(axes)}."
+    if n.size == e.whole.size > 2 and e.same(np.sort(a, None), np.sort(n, None)):
+        return "reordered", "The true numbers stand in the wrong places. Is there a reshape in place of a transpose?"
+    return None
+
+
+def parameter_turned(e: Evidence) -> Diagnosis:
+    inputs = dict(named_leaves(e.experiment.inputs))
+    for name, array in e.experiment.arrays.items():
+        if name in inputs or name == e.name or array.ndim < 2:
+            continue
+        turned = [("reordered", "were reversed along its last two axes", array[..., ::-1, ::-1].copy())]
+        for i, k in itertools.combinations(range(array.ndim), 2):
+            if array.shape[i] == array.shape[k]:
+                turned.append(("transposed", f"had its axes {i} and {k} exchanged", array.swapaxes(i, k).copy()))
+        for kind, text, values in turned:
+            held = array.copy()
+            try:
+                array[...] = values
+                gradient = slopes(e.experiment, e.name, e.sample.grid) @ e.g
+            finally:
+                array[...] = held
+            if e.same(e.analytic, gradient):
+                return kind, f"This would be right if {name} {text}. Is it used one way round where the other is meant?"
+    return None
+
+
+# ---- the sums
+
+
+def spread(e: Evidence) -> Diagnosis:
+    a, n = e.analytic, e.numeric
+    for axes in reversed(list(_subsets(n.ndim))):
+        level, true = (np.broadcast_to(array.mean(axes, keepdims=True), a.shape) for array in (a, n))
+        if math.prod(a.shape[k] for k in axes) > 1 and e.same(a, level) and not e.same(n, true):
+            where = "in all entries" if len(axes) == a.ndim else f"all along {_axes(axes)}"
+            return "summed twice", (
+                f"The gradient is the same {where}, and the true one is not. Is it summed or averaged once too often, "
+                f"and spread out again?"
+            )
+    return None
+
+
+def partial_sum(e: Evidence) -> Diagnosis:
+    if not e.output_shape:
+        return None
+    parts = (e.columns * e.g).reshape(e.numeric.shape + e.output_shape)
+    for axes in _subsets(len(e.output_shape)):
+        sums = parts.sum(tuple(e.numeric.ndim + k for k in range(len(e.output_shape)) if k not in axes))
+        sizes = [e.output_shape[k] for k in axes]
+        for place in np.ndindex(*sizes) if 1 < math.prod(sizes) <= PLACES else ():
+            one = f"sample {place[0]}" if axes == (0,) else f"the output's index {_tuple(place)} along {_axes(axes)}"
+            if e.same(e.analytic, sums[(..., *place)]):
+                return "not summed", f"Only {one} counts, where all should be summed."
+            if e.same(e.analytic, e.numeric - sums[(..., *place)]):
+                return "not summed", f"{one[0].upper()}{one[1:]} is left out of the sum."
+    return None
+
+
+PLACES = 1000  # of the output that are tried
+
+
+def mixed_samples(e: Evidence) -> Diagnosis:
+    mixing = e.mixing()
+    if mixing is None or not mixing[0] or mixing[1]:
+        return None
+    return "mixed samples", (
+        "A gradient depends on the upstream gradient of other samples, and no output depends on other samples. Is a "
+        "sum or mean taken over the wrong axis?"
+    )
+
+
+# ---- the places
+
+
+def factor_by_index(e: Evidence) -> Diagnosis:
+    a, n = e.analytic, e.numeric
+    for axis in range(n.ndim):
+        rest = rest_of(n.ndim, axis)
+        square = (n * n).sum(rest, keepdims=True)
+        c = np.where(square, (a * n).sum(rest, keepdims=True) / square, 1)
+        factors = np.unique(c[np.abs(c - 1) > SAME].round(6))
+        if (e.telling.sum(rest) > 1).any() and factors.size > 1 and e.same(a, c * n):
+            listed = _listed(f"{v:.4g}" for v in c.ravel())
+            text = f"Each index along axis {axis} has a factor of its own: {listed}.{vector_origin(c.ravel(), axis, e)}"
+            return "factor by index", text
+    return None
+
+
+def some_rows(e: Evidence) -> Diagnosis:
+    wrong, right, ndim = e.wrong, ~e.wrong & e.telling, e.wrong.ndim
+    for axis in range(ndim) if e.partly else ():
+        bad, good = wrong.any(rest_of(ndim, axis)), right.any(rest_of(ndim, axis))
+        if not (bad & good).any() and (bad | good).sum() > 1 and bad.sum() < bad.size:
+            one, several = (("row", "rows"), ("column", "columns"))[axis] if ndim == 2 else ("index", "indices")
+            along = f" along axis {axis}" if ndim > 2 else ""
+            where = f"{one if bad.sum() == 1 else several} {_listed(e.sample.grid[axis][bad])}{along}"
+            return "partly right", f"All is right except {where}.{_there(e)}"
+    return None
+
+
+def some_values(e: Evidence) -> Diagnosis:
+    right = ~e.wrong & e.sample.judged
+    if not e.partly or e.wrong.sum() < 2 or (right & e.telling).sum() < 2:
+        return None
+    sizes = {f"|{name.strip('()')}|": np.abs(v) for name, v in e.variables.items()}
+    for name, v in {**e.variables, **sizes}.items():
+        low, high = v[e.wrong].min(), v[e.wrong].max()
+        if (v[right] < low).all() and name == "one_hot(target)":
+            text = "at the class that is each sample's target, and right elsewhere"
+        elif (v[right] < low).all():
+            text = f"where {name} is {low:.4g} or more, and right where it is {v[right].max():.4g} or less"
+        elif (v[right] > high).all():
+            text = f"where {name} is {high:.4g} or less, and right where it is {v[right].min():.4g} or more"
+        elif ((v[right] < low) | (v[right] > high)).all():
+            text = f"where {name} is between {low:.4g} and {high:.4g}, and right elsewhere"
+        else:
+            continue
+        return "partly right", f"It is wrong {text}.{_there(e)}"
+    return None
+
+
+def some_entries(e: Evidence) -> Diagnosis:
+    if not e.partly:
+        return None
+    right = ~e.wrong & e.telling
+    few, word = (e.wrong, "wrong at") if e.wrong.sum() <= right.sum() else (right, "right only at")
+    places = [_tuple(int(g[i]) for g, i in zip(e.sample.grid, index, strict=True)) for index in np.argwhere(few)]
+    return "partly right", f"It is {word} {len(places)} of {few.size} entries: {_listed(places)}.{_there(e)}"
+
+
+# ---- the derivative of an elementwise module
+
+
+def elementwise(e: Evidence) -> Diagnosis:
+    a, n = e.analytic, e.numeric
+    if e.telling.sum() < 3:
+        return None
+    formulas = [(text, name, f(v)) for text, f in FORMULAS.items() for name, v in e.variables.items()]
+    if e.own is not None:
+        g = e.g[e.own]
+        if e.same(a, g * _derivative_at_output(e)):
+            return "elementwise slip", "The derivative is taken at the output where it should be at the input."
+        for text, name, value in formulas:
+            for meant, other, right in formulas:
+                if text == meant and name != other and e.same(a, g * value) and e.same(n, g * right):
+                    return "elementwise slip", f"{filled(text, name)} is used where {filled(text, other)} is meant."
+        for text, name, value in formulas:
+            if e.same(a, g * value):
+                return "elementwise slip", f"This is grad_output * {filled(text, name)}, entry by entry."
+    for text, name, value in formulas:
+        c = e.factor(a, n * value)
+        if c is not None:
+            formula = _times(c) + filled(text, name)
+            return "elementwise slip", f"This is {formula} times the true gradient, entry by entry."
+    for text, name, value in formulas if e.output_shape == () else ():
+        c = e.factor(a, e.g * value)
+        if c is not None:
+            formula = _times(c) + filled(text, name)
+            return "elementwise slip", f"This is grad_output * {formula}, entry by entry.{origin(c, e)}"
+    return None
+
+
+def another_derivative(e: Evidence) -> Diagnosis:
+    if e.own is None or e.back is None:
+        return None
+    half = np.where(np.arange(e.g.size) % 2, e.g, 0)
+    if not e.same(np.where(e.own % 2, e.analytic, 0), e.back(half)):
+        return None
+    used, true = e.analytic / e.g[e.own], e.numeric / e.g[e.own]
+    worst = np.unravel_index(np.argmax(e.sample.error), used.shape)
+    return "elementwise slip", (
+        f"Each output depends on its own entry of {e.name} alone, and so does each gradient, but the derivative is "
+        f"another: at {e.name} = {e.variables[e.name][worst]:.5g}, it is {used[worst]:.5g} for {true[worst]:.5g}."
+    )
+
+
+def _derivative_at_output(e: Evidence) -> np.ndarray:
+    """Return the derivative of an elementwise module, taken at its own outputs."""
+    x = e.experiment.arrays[e.name]
+    held, y = x.copy(), e.experiment.base.reshape(x.shape)
+    try:
+        x[...] = y + STEP
+        up = e.experiment.outputs()
+        x[...] = y - STEP
+        return e.on_grid(((up - e.experiment.outputs()) / (2 * STEP)).reshape(x.shape))
+    except Exception:  # outputs need not be what forward takes
+        return np.full(e.numeric.shape, np.nan)
+    finally:
+        x[...] = held
+
+
+# ---- the terms
+
+
+def decay(e: Evidence) -> Diagnosis:
+    c = e.factor(e.analytic - e.numeric, e.on_grid(e.experiment.arrays[e.name]))
+    if c is None or e.analytic.size < 3:
+        return None
+    text = f"This is the true gradient and {c:.4g} times {e.name} itself. Weight decay is for the optimizer to add."
+    return "extra term", text
+
+
+def missing_term(e: Evidence) -> Diagnosis:
+    a, n = e.analytic, e.numeric
+    cosine = (a * n).sum() / math.sqrt((a * a).sum() * (n * n).sum())
+    text = f"It agrees with the true gradient in direction to {cosine:.3f} (1 is perfect)"
+    if e.output_shape == e.whole.shape and e.factor(n - a, e.on_grid(e.g.reshape(e.whole.shape))):
+        return (
+            "missing term",
+            f"{text}. What is missing is a multiple of grad_output itself: a path that skips the rest?",
+        )
+    for (what, basis), axis in itertools.product(_bases(e), range(n.ndim)):
+        if n.shape[axis] > len(basis) + 1 and _spanned(n - a, basis, axis):
+            return "missing term", f"{text}. What is missing is, along axis {axis}, {what}"
+    if cosine >= ALIKE:
+        return "missing term", f"{text}: something is missing, such as a mean, or a term of the product rule."
+    return None
+
+
+def _bases(e: Evidence) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Yield what a missing term may be made of: in words that end a sentence, and in arrays."""
+    one = np.ones(e.numeric.shape)
+    yield "the same for all: a term that sums or averages over it.", [one]
+    for name, v in e.variables.items():
+        yield f"a multiple of {name}: the term by which entries along it depend on one another.", [v]
+    for name, v in e.variables.items():
+        yield f"a constant and a multiple of {name}: the terms of a mean and of a variance.", [one, v]
+
+
+def _spanned(rest: np.ndarray, basis: list[np.ndarray], axis: int) -> bool:
+    """Return whether, line by line along an axis, an array is a combination of the basis."""
+    lines, *bases = (np.moveaxis(x, axis, -1).reshape(-1, rest.shape[axis]) for x in (rest, *basis))
+    for line, *columns in zip(lines, *bases, strict=True):
+        matrix = np.stack(columns, 1)
+        if np.abs(line - matrix @ np.linalg.lstsq(matrix, line)[0]).max() > SAME * np.abs(rest).max():
+            return False
+    return True
+
+
+DIAGNOSES: tuple[Callable[[Evidence], Diagnosis], ...] = (
+    zero,
+    exchanged,
+    upstream_replaced,
+    upstream_untouched,
+    constant_factor,
+    wrong_mode,
+    reordered,
+    spread,
+    factor_by_index,
+    some_rows,
+    partial_sum,
+    some_values,
+    elementwise,
+    of_another,
+    some_entries,
+    decay,
+    upstream_no_factor,
+    parameter_turned,
+    mixed_samples,
+    another_derivative,
+    missing_term,
+)
+
+
+# ---- words
+
+
+def _there(e: Evidence) -> str:
+    """Return a sentence on the entries that are wrong, where others are right."""
+    a, n = e.analytic[e.wrong], e.numeric[e.wrong]
+    if not a.any():
+        return " Where it is wrong, it is zero."
+    if not n.any():
+        return " Where it is wrong, it should be zero."
+    c = (a * n).sum() / (n * n).sum()
+    if n.size > 1 and np.abs(a - c * n).max() <= SAME * np.abs(a).max():
+        return f" Where it is wrong, it is {c:.6g} times the true one.{origin(c, e)}"
+    return ""
+
+
+def _subsets(count: int) -> Iterator[tuple[int, ...]]:
+    """Yield all choices of at least one axis, the smallest first."""
+    return itertools.chain.from_iterable(itertools.combinations(range(count), k) for k in range(1, count + 1))
+
+
+def _axes(axes: tuple[int, ...]) -> str:
+    return f"axis {axes[0]}" if len(axes) == 1 else f"axes {' and '.join(map(str, axes))}"
+
+
+def _tuple(index: Iterable[int]) -> str:
+    index = list(index)
+    return str(index[0]) if len(index) == 1 else f"({', '.join(map(str, index))})"
+
+
+def _listed(items: Iterable[object]) -> str:
+    texts = [str(item) for item in items]
+    more = f" and {len(texts) - LISTED} more" if len(texts) > LISTED else ""
+    return ", ".join(texts[:LISTED]) + more
+
+
+def _times(c: float) -> str:
+    return "" if math.isclose(c, 1, rel_tol=SAME) else f"{c:.5g} * "

@@ -1,0 +1,163 @@
+"""What is known of one wrong gradient, and the questions that every diagnosis asks of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .comparing import Sample, slopes
+from .experiment import Experiment, named_leaves
+
+SAME = 1e-5  # relative to the largest entry: how precise the evidence is
+CLEAR = 1e-3  # where some entries are right and others wrong, the right ones are so much less off
+
+
+@dataclass
+class Evidence:
+    """What is known of one wrong gradient. Arrays are on the grid of entries that were looked at.
+
+    name: of the array.
+    experiment: the point.
+    other_mode: the same point in the other mode, if the module behaves differently there.
+    sample: the entries, one by one.
+    whole: all of the gradient that backward gave.
+    g: the upstream gradient, flat.
+    output_shape: None for several outputs.
+    back: returns the gradient that backward gives for another upstream gradient; None for a chain, which has none.
+    true: the true gradients of other arrays of the same shape, by name.
+    peers: the names of the module's other wrong gradients.
+    """
+
+    name: str
+    experiment: Experiment
+    other_mode: Experiment | None
+    sample: Sample
+    whole: np.ndarray
+    g: np.ndarray
+    output_shape: tuple[int, ...] | None
+    back: Callable[[np.ndarray], np.ndarray] | None
+    true: dict[str, np.ndarray]
+    peers: set[str]
+
+    # ---- the arrays
+
+    @property
+    def analytic(self) -> np.ndarray:
+        """The gradient that backward gave."""
+        return self.sample.analytic
+
+    @cached_property
+    def numeric(self) -> np.ndarray:
+        """The measured gradient; where nothing could be measured, the other one, which then says nothing."""
+        return np.where(self.sample.judged, self.sample.numeric, self.sample.analytic)
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """The derivative of each output by each entry; one axis more."""
+        return np.nan_to_num(slopes(self.experiment, self.name, self.sample.grid))
+
+    @property
+    def wrong(self) -> np.ndarray:
+        return self.sample.wrong
+
+    @cached_property
+    def telling(self) -> np.ndarray:
+        """Where the true gradient is not zero: that a zero is right says little."""
+        return np.abs(self.numeric) > SAME * np.abs(self.numeric).max(initial=0)
+
+    @cached_property
+    def partly(self) -> bool:
+        """Whether some entries are clearly right and others clearly wrong."""
+        right = ~self.wrong & self.sample.judged
+        if not (right & self.telling).any():
+            return False
+        return bool(self.sample.error[right].max() < CLEAR * self.sample.error[self.wrong].min())
+
+    def on_grid(self, array: np.ndarray) -> np.ndarray:
+        """Return the entries of the grid."""
+        return array[np.ix_(*self.sample.grid)]
+
+    # ---- comparing
+
+    def same(self, a: np.ndarray, b: np.ndarray) -> bool:
+        """Return whether two gradients agree to the precision of the evidence; two zeros do not count."""
+        off = np.abs(a - b)
+        off = off[self.sample.judged] if off.shape == self.sample.judged.shape else off
+        size = np.abs(b).max(initial=0)
+        return bool(0 < size < math.inf and off.size > 0 and (off <= SAME * size).all())
+
+    def factor(self, a: np.ndarray, b: np.ndarray) -> float | None:
+        """Return c where a = c b, or None."""
+        square = (b * b).sum()
+        c = (a * b).sum() / square if 0 < square < math.inf else 0.0
+        return float(c) if c and self.same(a, c * b) else None
+
+    # ---- inputs and outputs
+
+    @cached_property
+    def is_input(self) -> bool:
+        return self.name in dict(named_leaves(self.experiment.inputs))
+
+    @cached_property
+    def variables(self) -> dict[str, np.ndarray]:
+        """For an input: the inputs and outputs that are shaped like it, and what losses make of them."""
+        if not self.is_input:
+            return {}
+        inputs = dict(named_leaves(self.experiment.inputs))
+        found = {name: x for name, x in inputs.items() if np.shape(x) == self.whole.shape}
+        if self.output_shape == self.whole.shape:
+            found["output"] = self.experiment.base.reshape(self.output_shape)
+        target = inputs.get("target")
+        if "target" in found:
+            found["(prediction - target)"] = found["prediction"] - found["target"]
+        elif (
+            target is not None
+            and target.dtype.kind in "iu"
+            and target.shape == self.whole.shape[:1] + self.whole.shape[2:]
+        ):
+            found["one_hot(target)"] = np.stack([1.0 * (target == c) for c in range(self.whole.shape[1])], 1)
+        return {name: self.on_grid(x) for name, x in found.items()}
+
+    @cached_property
+    def own(self) -> np.ndarray | None:
+        """For an input that each output depends on in one place alone: the place of each entry's own output."""
+        if "output" not in self.variables:
+            return None
+        own = self.on_grid(np.arange(self.g.size).reshape(self.whole.shape))
+        rest = self.columns.copy()
+        np.put_along_axis(rest, own[..., None], 0, -1)
+        return own if np.abs(rest).max() <= SAME * np.abs(self.columns).max() else None
+
+    def mixing(self) -> tuple[bool, bool, bool | None] | None:
+        """Return whether samples mix: in the gradient, in the outputs, and in the outputs of the other mode.
+
+        They do where the upstream gradient of the first sample reaches the input's gradient in others.
+        """
+        batch = self.whole.shape[:1]
+        if not self.is_input or self.back is None or not self.output_shape or self.output_shape[:1] != batch:
+            return None
+        if len(self.sample.grid[0]) < 2:
+            return None
+        first = np.zeros(self.output_shape)
+        first[0] = self.g.reshape(self.output_shape)[0]
+
+        def reaches(gradient: np.ndarray) -> bool:
+            return bool(np.abs(gradient[self.sample.grid[0] > 0]).max() > SAME * np.abs(gradient).max())
+
+        there = self.columns_there
+        return (
+            reaches(self.back(first.ravel())),
+            reaches(self.columns @ first.ravel()),
+            None if there is None else reaches(there @ first.ravel()),
+        )
+
+    @cached_property
+    def columns_there(self) -> np.ndarray | None:
+        """What `columns` is in the other mode."""
+        if self.other_mode is None or self.other_mode.base.shape != self.experiment.base.shape:
+            return None
+        return slopes(self.other_mode, self.name, self.sample.grid)

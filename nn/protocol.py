@@ -1,0 +1,323 @@
+"""What backward owes whatever the numbers: right shapes, arguments left alone, gradients that add up, and no chance."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .experiment import Experiment, flat, is_floating, leaves, named_leaves, rewind, stir, with_leaves
+from .loss import Loss
+from .module import Module
+from .report import Fault
+
+
+class Passes(NamedTuple):
+    """What forward and backward gave.
+
+    outputs: floating ones, flat.
+    upstream: the gradient that backward was given, nested as the outputs.
+    g: the same, flat.
+    gradients: by name of the array; all of the array's shape, float64 and finite.
+    """
+
+    outputs: np.ndarray
+    upstream: Any
+    g: np.ndarray
+    gradients: dict[str, np.ndarray]
+
+
+def examine(
+    experiment: Experiment, optional: set[str], rng: np.random.Generator, ones: bool
+) -> tuple[Passes | None, list[Fault]]:
+    """Run forward and backward on a fresh copy, and then on one that has a past; return what is wrong.
+
+    Args:
+        experiment: the point. Arrays that backward passes by and may are taken out of it.
+        optional: inputs that may come back without a gradient.
+        rng: where the upstream gradient is drawn from.
+        ones: whether the upstream gradient is ones instead.
+
+    Returns:
+        The passes and the faults; no passes where what is wrong leaves nothing to measure.
+    """
+    replica = copy.deepcopy(experiment.module)
+    inputs, y = _forward(experiment, replica)
+    experiment.chance = experiment.chance.drawn()  # the others need no care from here on, which spares time
+    outputs = flat(y)
+    faults = [*_changes("forward", experiment, replica, inputs), *_output_flaws(y)]
+    if faults:
+        return None, faults
+    if not outputs.size:
+        raise ValueError("gradcheck expects an output of floating numbers, got none: there is nothing to differentiate")
+    if not _agree(experiment.base, outputs):
+        return None, [Fault("forward", "random forward", RANDOM_FORWARD)]
+
+    def draw(leaf: Any) -> np.ndarray | None:
+        values = np.ones(np.shape(leaf)) if ones else rng.normal(size=np.shape(leaf))
+        return np.asarray(values) if is_floating(leaf) else None
+
+    upstream = with_leaves(y, draw)
+    lent = copy.deepcopy(upstream)
+    try:
+        given = replica.backward(lent)
+    except Exception as error:
+        return None, [_raised(error, upstream)]
+    faults += _changes("backward", experiment, replica, inputs)
+    for name, before, after in (("grad_output", upstream, lent), ("the output", outputs, y)):
+        if not np.array_equal(flat(before), flat(after)):
+            text = f"backward writes into {name}, which is not its own: others read it too. Let it work on a copy."
+            faults.append(Fault("backward", "changed in place", text))
+    try:
+        found = _collected(experiment, replica, given)
+    except _Mismatch as mismatch:
+        return None, [*faults, Fault("backward", "wrong count", str(mismatch))]
+
+    gradients = {}
+    for name, array in list(experiment.arrays.items()):
+        if found[name] is None and name in optional:
+            del experiment.arrays[name]
+        elif flaw := _flaw(name, found[name], array, experiment, upstream):
+            faults.append(flaw)
+        else:
+            gradients[name] = np.array(found[name])
+    passes = Passes(outputs, upstream, flat(upstream), gradients)
+    if not faults:  # they would show again in what follows
+        faults = [*_with_a_past(experiment, passes, rng), *_default_upstream(experiment, y)]
+    return passes, faults
+
+
+RANDOM_FORWARD = (
+    "forward gives different outputs for the same inputs and the same random state, so that nothing can be compared. "
+    "Random numbers must come from nn's generator, or from a NumPy Generator that is an attribute of the module."
+)
+
+
+def _forward(experiment: Experiment, module: Module) -> tuple[list[Any], Any]:
+    """Run a copy forward at the point, under the pinned chance; return the inputs that it got, and the output."""
+    experiment.chance.restore()
+    inputs = copy.deepcopy(list(experiment.inputs.values()))
+    return inputs, module(*inputs)
+
+
+def _changes(who: str, experiment: Experiment, replica: Module, inputs: list[Any]) -> Iterator[Fault]:
+    """Report where inputs or parameters are not what they were."""
+    lent = dict(zip(experiment.inputs, inputs, strict=True))
+    for (name, before), (_, after) in zip(named_leaves(experiment.inputs), named_leaves(lent), strict=True):
+        if not np.array_equal(before, after):
+            text = f"{who} writes into its argument, {name}, which is the caller's. Let it work on a copy."
+            yield Fault(who, "changed in place", text)
+    known = dict(experiment.module.named_parameters())
+    for name, p in replica.named_parameters():
+        if name not in known:
+            raise ValueError(f"forward makes the parameter {name}: call the module once before it is checked")
+        if not np.array_equal(known[name].data, p.data):
+            text = f"{who} changes the values of {name}. That is for an optimizer to do, between the passes."
+            yield Fault(who, "changed in place", text)
+
+
+def _output_flaws(y: Any) -> Iterator[Fault]:
+    """Report outputs that cannot be differentiated."""
+    for name, leaf in leaves(y, "output"):
+        array = np.asarray(leaf)
+        if array.dtype.kind not in "biuf" or (array.dtype.kind == "f" and array.dtype != np.float64):
+            text = (
+                f"forward returns {array.dtype} for float64 inputs and parameters. The {name} should have their dtype."
+            )
+            yield Fault("forward", "wrong dtype", text)
+        elif not np.isfinite(array).all():
+            place = f" at {_index(np.argwhere(~np.isfinite(array))[0])}" if array.ndim else ""
+            text = f"The {name} is {array[~np.isfinite(array)][0]}{place}, which has no derivative."
+            yield Fault("forward", "not finite", text)
+
+
+class _Mismatch(Exception):
+    """Backward's gradients are not one an input, nested like the inputs."""
+
+
+def _collected(experiment: Experiment, replica: Module, given: Any) -> dict[str, Any]:
+    """Return by name what backward gave: what it returned for each input, and what each parameter's grad became."""
+    names = list(experiment.inputs)
+    several = len(names) > 1
+    if several and not isinstance(given, tuple | list):
+        rest = names[1:]
+        if not isinstance(experiment.module, Loss) and any(is_floating(experiment.inputs[name]) for name in rest):
+            raise _Mismatch(
+                f"backward returns one gradient for {len(names)} inputs. It should return a tuple of one for each, or "
+                f"derive from nn.Loss if it is a loss, where the prediction alone has one."
+            )
+        given = (given, *[None] * len(rest))  # targets and integers have none
+    if several and len(given) != len(names):
+        raise _Mismatch(
+            f"backward returns {len(given)} gradients for {len(names)} inputs. It should return one for each."
+        )
+    trees = dict(zip(names, given if several else [given], strict=True))
+    for name, tree in trees.items():
+        if tree is None:
+            trees[name] = with_leaves(experiment.inputs[name], lambda leaf: None)
+    found = dict(named_leaves(trees))
+    expected = dict(named_leaves(experiment.inputs))
+    if found.keys() != expected.keys():
+        raise _Mismatch(
+            f"backward returns gradients for {', '.join(found) or 'nothing'}. It should return them for "
+            f"{', '.join(expected)}, nested as forward got those."
+        )
+    found.update((name, p.grad) for name, p in replica.named_parameters())
+    return found
+
+
+def _flaw(name: str, gradient: Any, array: np.ndarray, experiment: Experiment, upstream: Any) -> Fault | None:
+    """Report a gradient that cannot be compared with the true one."""
+    expected = f"It should be an array of shape {array.shape} and dtype float64, like {name}."
+    if gradient is None:
+        return Fault(name, "missing", f"The gradient is None. {expected}")
+    if not isinstance(gradient, np.ndarray | np.generic):
+        return Fault(name, "wrong dtype", f"The gradient is a {type(gradient).__name__}. {expected}")
+    if gradient.shape != array.shape:
+        known = {other: values.shape for other, values in experiment.arrays.items() if other != name}
+        known |= {n: np.shape(g) for n, g in leaves(upstream, "grad_output")}
+        return Fault(name, *_misshapen(gradient.shape, array.shape, known))
+    if gradient.dtype != np.float64:
+        return Fault(name, "wrong dtype", f"The gradient has dtype {gradient.dtype}. {expected}")
+    if not np.isfinite(gradient).all():
+        bad = np.argwhere(~np.isfinite(gradient))
+        text = (
+            f"The gradient is not finite in {len(bad)} of {array.size} entries. At {_index(bad[0])} it is "
+            f"{np.asarray(gradient)[tuple(bad[0])]}, and {name} is {array[tuple(bad[0])]:.5g}: is it divided by zero?"
+        )
+        return Fault(name, "not finite", text)
+    return None
+
+
+def _misshapen(got: tuple[int, ...], shape: tuple[int, ...], known: dict[str, tuple[int, ...]]) -> tuple[str, str]:
+    """Return the kind of mistake that a gradient's wrong shape shows, and sentences on it.
+
+    known: the shapes of other arrays.
+    """
+    text = f"The gradient has shape {got} and should have {shape}"
+    if len(got) > 1 and got == shape[::-1]:
+        return "transposed", f"{text}: it is transposed."
+    if len(got) > len(shape):
+        return "not summed", f"{text}. Is a sum left out, over the batch?"
+    if got and got in known.values():
+        name = next(name for name, other in known.items() if other == got)
+        return "wrong shape", f"{text}; {got} is the shape of {name}. Is one taken for the other?"
+    if math.prod(got) == math.prod(shape):
+        return "wrong shape", f"{text}, which is as many numbers. Is a reshape left out?"
+    with contextlib.suppress(ValueError):
+        if np.broadcast_shapes(got, shape) == shape:
+            return "wrong shape", f"{text}: it is summed once too often, and would broadcast without a word."
+    return "wrong shape", f"{text}."
+
+
+def _raised(error: Exception, upstream: Any) -> Fault:
+    """Say what stopped backward, and what NumPy's words on shapes mean here."""
+    kind, text = "raised", f"backward raised {type(error).__name__}: {str(error).strip().rstrip('.')}."
+    shapes = [re.findall(r"\d+", found) for found in re.findall(r"\(([\d, ]+)\)", text)]
+    if "broadcast" in text and len(shapes) > 1:
+        own, got = shapes[:2]
+        if len(own) > 1 and own == got[::-1]:
+            kind, hint = "transposed", "One of the two is transposed."
+        elif len(got) > len(own):
+            kind, hint = "not summed", "Is a sum left out, over the batch?"
+        else:
+            hint = "Is a sum taken over the wrong axis?"
+        text += f" {hint}"
+    elif "mismatch in its core dimension" in text or "not aligned" in text:
+        text += " Is a factor transposed, or are two in the wrong order?"
+    elif isinstance(error, TypeError) and "argument" in text and isinstance(upstream, tuple | list | dict):
+        text += f" It gets one argument, nested like the output: here {len(upstream)} gradients together."
+    return Fault("backward", kind, text, cause=error)
+
+
+def _with_a_past(experiment: Experiment, passes: Passes, rng: np.random.Generator) -> Iterator[Fault]:
+    """Go through a copy that has seen other inputs, twice, and report where its past shows."""
+    returned = dict(named_leaves(experiment.inputs))
+    replica = copy.deepcopy(experiment.module)
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # inputs beside good ones may be refused
+        _forward(experiment.moved(rng), replica)
+    try:
+        _, stirred = again(experiment, passes, copy.deepcopy(experiment.module), stirred=True)
+        outputs, once = again(experiment, passes, replica)
+        _, twice = again(experiment, passes, replica)
+    except Exception as error:
+        text = f"The first pass went well, and a later one of the same object raised {type(error).__name__}: {error}."
+        yield Fault("backward", "stale values", text, cause=error)
+        return
+    if not _agree(outputs, passes.outputs):
+        yield Fault("forward", "stale values", "The output depends on what the module was called with before.")
+        return
+    for name, first in passes.gradients.items():
+        if not _agree(stirred[name], first):
+            yield Fault(name, "random backward", RANDOM_BACKWARD)
+        elif not _agree(once[name], first):
+            yield Fault(name, "stale values", STALE_VALUES)
+        elif name in returned and not _agree(twice[name], first):
+            text = "The gradient changes when the same passes are repeated. Is it added to an old one?"
+            yield Fault(name, "stale values", text)
+        elif name not in returned and not _agree(twice[name], 2 * first):
+            yield Fault(name, "overwritten", OVERWRITTEN)
+
+
+RANDOM_BACKWARD = (
+    "The gradient depends on random numbers that backward draws. Forward should save what it drew, and backward use "
+    "that."
+)
+STALE_VALUES = (
+    "The gradient belongs to an earlier call: it is another one when forward has seen other inputs before these. "
+    "Forward should save afresh each time."
+)
+OVERWRITTEN = (
+    "A second pass does not double the gradient: backward overwrites grad where it should add. Write grad += ...; only "
+    "zero_grad clears."
+)
+
+
+def again(
+    experiment: Experiment, passes: Passes, module: Module, stirred: bool = False
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Run a used copy forward and backward once more, as if its buffers and generators stood at the start.
+
+    Args:
+        stirred: whether random numbers are drawn between forward and backward.
+    """
+    rewind(module, experiment.module)
+    _, y = _forward(experiment, module)
+    outputs = flat(y).copy()
+    if stirred:
+        stir(module)
+    found = _collected(experiment, module, module.backward(copy.deepcopy(passes.upstream)))
+    return outputs, {name: np.array(found[name]) for name in passes.gradients}
+
+
+def _default_upstream(experiment: Experiment, y: Any) -> Iterator[Fault]:
+    """Report where a loss's backward without an argument is not the one with ones."""
+    if not isinstance(experiment.module, Loss):
+        return
+    replica = copy.deepcopy(experiment.module)
+    try:
+        _forward(experiment, replica)
+        alone = replica.backward()
+        _forward(experiment, replica)
+        with_ones = replica.backward(with_leaves(y, lambda leaf: np.ones(np.shape(leaf))))
+    except Exception as error:
+        text = f"backward() without an argument raised {type(error).__name__}: {error}."
+        yield Fault("backward", "raised", text, cause=error)
+        return
+    if not _agree(flat(alone), flat(with_ones)):
+        text = "backward() without an argument differs from backward(1.0). It should mean ones."
+        yield Fault("backward", "default upstream", text)
+
+
+def _agree(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether two arrays are the same but for rounding."""
+    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.abs(b).max(initial=0)))
+
+
+def _index(index: Any) -> str:
+    return str(tuple(int(i) for i in index))

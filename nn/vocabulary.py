@@ -1,0 +1,127 @@
+"""What wrong numbers may be made of: the sizes, settings, statistics and formulas that a diagnosis tries."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from .evidence import SAME, Evidence
+from .experiment import named_leaves
+
+CLOSE = 1e-3  # how well a layer that adds an epsilon agrees with a plain statistic
+
+# What a derivative may be mistaken for, as a function of a variable v: an input, the output, prediction - target.
+FORMULAS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "v": lambda v: v,
+    "v^2": lambda v: v**2,
+    "1/v": lambda v: 1 / v,
+    "(1 - v)": lambda v: 1 - v,
+    "(1 + v)": lambda v: 1 + v,
+    "1/(1 - v)": lambda v: 1 / (1 - v),
+    "(1 - v^2)": lambda v: 1 - v**2,
+    "(1 + v^2)": lambda v: 1 + v**2,
+    "v * (1 - v)": lambda v: v * (1 - v),
+    "v * (1 + v)": lambda v: v * (1 + v),
+    "exp(v)": lambda v: np.exp(v),
+    "exp(-v)": lambda v: np.exp(-v),
+    "|v|": lambda v: np.abs(v),
+    "sign(v)": lambda v: np.sign(v),
+    "(v > 0)": lambda v: v > 0,
+    "(v < 0)": lambda v: v < 0,
+    "sigmoid(v)": lambda v: 1 / (1 + np.exp(-v)),
+}
+
+
+def filled(formula: str, name: str) -> str:
+    """Return a formula's text with the variable's name in it."""
+    return formula.replace("v", name)
+
+
+# What a factor may be made of, as a function of a size or a setting s: the likely forms first, and the others only
+# where those do not fit.
+ORIGINS: tuple[dict[str, Callable[[float], float]], ...] = (
+    {"{0}": lambda s: s, "1/{0}": lambda s: 1 / s},
+    {
+        "1 - {0}": lambda s: 1 - s,
+        "1/(1 - {0})": lambda s: 1 / (1 - s),
+        "sqrt({0})": lambda s: math.sqrt(abs(s)),
+        "1/sqrt({0})": lambda s: 1 / math.sqrt(abs(s)),
+        "{0}^2": lambda s: s**2,
+        "1/{0}^2": lambda s: 1 / s**2,
+        "2*{0}": lambda s: 2 * s,
+        "2/{0}": lambda s: 2 / s,
+        "{0}/2": lambda s: s / 2,
+        "1/(2*{0})": lambda s: 0.5 / s,
+        "({0} - 1)/{0}": lambda s: (s - 1) / s,
+        "{0}/({0} - 1)": lambda s: s / (s - 1),
+    },
+)
+HINTS = {
+    2.0: " Is the 2 of a square's derivative there once too often, or a 1/2 left out?",
+    0.5: " Is the 2 of a square's derivative left out, or a 1/2 there once too often?",
+}
+
+
+def origin(c: float, e: Evidence) -> str:
+    """Return sentences on what a factor may be made of, or nothing."""
+    hint = next((text for value, text in HINTS.items() if math.isclose(c, value, rel_tol=SAME)), "")
+    for forms in ORIGINS:
+        found = [
+            (form.format(symbol), f"where {symbol} = {value:g} is {meaning}")
+            for symbol, meaning, value in _quantities(e)
+            for form, function in forms.items()
+            if math.isclose(c, function(value), rel_tol=SAME)
+        ]
+        if found:
+            question = " Is a mean over the batch taken twice, or never?" if found[0][0] in ("N", "1/N") else hint
+            return f" That is {', or '.join(', '.join(pair) for pair in found[:2])}.{question}"
+        if hint:
+            break
+    return hint
+
+
+def _quantities(e: Evidence) -> Iterator[tuple[str, str, float]]:
+    """Yield symbol, meaning and value of sizes and settings; each value once, and neither 0 nor 1."""
+    found: list[tuple[str, str, float]] = []
+    inputs = [np.shape(x) for _, x in named_leaves(e.experiment.inputs)]
+    for name, shape in (("input", inputs[0] if inputs else ()), ("output", e.output_shape or ())):
+        if shape:
+            positions = math.prod(shape[2:])
+            found += [
+                ("N", "the size of the batch", shape[0]),
+                ("D", f"the last size of the {name}", shape[-1]),
+                ("n", f"the number of entries of the {name}", math.prod(shape)),
+                ("P", f"the number of positions in the {name}", positions),
+                ("M", f"the number of positions in the {name}, times the batch", shape[0] * positions),
+            ]
+    for path, part in e.experiment.module.named_modules():
+        for name, value in vars(part).items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                found.append((f"{path}.{name}".lstrip("."), "a setting", value))
+    seen = {0.0, 1.0}
+    for symbol, meaning, value in found:
+        if value not in seen and math.isfinite(value):
+            seen.add(value)
+            yield symbol, meaning, value
+
+
+def vector_origin(c: np.ndarray, axis: int, e: Evidence) -> str:
+    """Return a sentence on what factors along an axis may be made of: parameters, or the inputs' statistics."""
+    size = e.whole.shape[axis]
+    vectors = {name: p for name, p in e.experiment.arrays.items() if p.shape == (size,)}
+    for name, x in named_leaves(e.experiment.inputs):
+        for k in range(np.ndim(x)):
+            if x.shape[k] == size and x.dtype.kind == "f":
+                vectors[f"std({name})"], vectors[f"var({name})"] = (s(rest_of(x.ndim, k)) for s in (x.std, x.var))
+    for (name, vector), (form, power) in itertools.product(vectors.items(), {"{}": 1.0, "1/{}": -1.0}.items()):
+        if np.allclose(c, vector[e.sample.grid[axis]] ** power, rtol=CLOSE):
+            return f" They are {form.format(name)}."
+    return ""
+
+
+def rest_of(ndim: int, axis: int) -> tuple[int, ...]:
+    """Return the other axes."""
+    return tuple(k for k in range(ndim) if k != axis)
