@@ -3,6 +3,9 @@
 Every module writes its own `forward` and `backward`; `Sequential` chains them, a loss gives the first gradient.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 # What modules are made of
 from .parameter import Buffer as Buffer
 from .parameter import Parameter as Parameter
@@ -46,24 +49,12 @@ from .loss import L1Loss as L1Loss
 from .loss import Loss as Loss
 from .loss import MSELoss as MSELoss
 
-# Proof
-from .checking import gradcheck as gradcheck
-from .report import GradcheckError as GradcheckError
-
-# Mathematics as data
-from .columns import column_equations as column_equations
-from .equation import evaluate_equations as evaluate_equations
-from .notation import to_latex as to_latex
-from .notation import to_mathml as to_mathml
-from .notation import to_text as to_text
-
 # Chance
 from .random import get_rng_state as get_rng_state
 from .random import manual_seed as manual_seed
 from .random import set_rng_state as set_rng_state
 
 # Looking into a model
-from .graph import trace as trace
 from .watchers import first_nonfinite as first_nonfinite
 from .watchers import summary as summary
 
@@ -74,3 +65,42 @@ from .serialization import save as save
 # Rooms of their own
 from . import init as init
 from . import utils as utils
+
+# What proves and explains models is loaded when it is first asked for: it is as much code as all the rest, and who
+# trains a net need not wait for it.
+if TYPE_CHECKING:
+    # Proof
+    from .checking import gradcheck as gradcheck
+    from .report import GradcheckError as GradcheckError
+
+    # The computing graph
+    from .graph import trace as trace
+
+    # Mathematics as data
+    from .columns import column_equations as column_equations
+    from .equation import evaluate_equations as evaluate_equations
+    from .notation import to_latex as to_latex
+    from .notation import to_mathml as to_mathml
+    from .notation import to_text as to_text
+
+_ASKED_FOR = {
+    "gradcheck": "checking",
+    "GradcheckError": "report",
+    "trace": "graph",
+    "column_equations": "columns",
+    "evaluate_equations": "equation",
+    "to_latex": "notation",
+    "to_mathml": "notation",
+    "to_text": "notation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ASKED_FOR:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f".{_ASKED_FOR[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ASKED_FOR})
