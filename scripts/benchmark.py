@@ -205,7 +205,7 @@ def slope(points: list[tuple[float, float]]) -> float:
 def draw(results: dict[str, Any]) -> Any:
     """Return the picture: steps of each case as bars in units of the limit, and the growth."""
     steps, growth = results.get("steps", {}), results.get("growth", {})
-    figure = common.new_figure(3.2 * max(len(steps) + bool(growth), 2), 4)
+    figure = common.new_figure(3.8 * max(len(steps) + bool(growth), 2), 4)
     if figure is None:
         return None
     axes = np.ravel(figure.subplots(1, len(steps) + bool(growth), squeeze=False))
@@ -216,9 +216,7 @@ def draw(results: dict[str, Any]) -> Any:
         colors = {"handgrad": "tab:orange", "bare": "0.6", "limit": "0.6"}
         bars = axis.barh([LABELS[name] for name in names], ratios, color=[colors.get(n, "tab:blue") for n in names])
         axis.bar_label(bars, [f" {ratio:.2f}" for ratio in ratios])
-        axis.set(title=f"{case}, {'-'.join(map(str, CASES[case].widths))}", xlabel="times the matrix products")
-        axis.title.set_fontsize(9)
-        axis.margins(x=0.2)
+        axis.set(title=case, xlabel="in units of the products", xlim=(0, 1.3 * max(ratios)))
     if growth:
         for (name, points), marker in zip(growth.items(), "osd", strict=True):
             work, seconds = zip(*points, strict=True)
