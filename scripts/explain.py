@@ -147,17 +147,6 @@ def page(graph: Graph, derivation: Derivation, model: nn.Module, direction: str)
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
-def write(text: str, path: str) -> None:
-    """Write a text file, whole or not at all."""
-    beside = f"{path}.part"
-    try:
-        Path(beside).write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        Path(beside).unlink(missing_ok=True)
-        common.fail(f"cannot write {path}: {error.strerror}")
-
-
 def main(args: argparse.Namespace) -> None:
     nn.manual_seed(args.seed)
     sample = args.sample or not args.model
@@ -187,7 +176,8 @@ def main(args: argparse.Namespace) -> None:
     if out is None:
         print(text, end="")
     else:
-        write(text, out)
+        with common.output(out) as file:
+            file.write(text)
         print(f"{out}: {derivation.verdict if derivation else repr(graph)}")
     if derivation and not derivation.right:
         common.fail(derivation.verdict)
