@@ -28,7 +28,8 @@ class Linear(Module):
         Input (..., in_features), output (..., out_features): any leading dimensions, none included.
 
     Attributes:
-        weight: W, (out_features, in_features), drawn from U(-1/√in_features, 1/√in_features).
+        weight: W, (out_features, in_features), drawn from U(-1/√in_features, 1/√in_features). It lies in memory column
+            by column, so write to its entries by index or through `flat`: `ravel` gives a copy.
         bias: b, (out_features,), drawn from the same; None without bias.
 
     Raises:
@@ -55,7 +56,9 @@ class Linear(Module):
         self.in_features = in_features
         self.out_features = out_features
         bound = 1 / math.sqrt(max(in_features, 1))
-        self.weight = Parameter(np.empty((out_features, in_features), dtype or np.float32))
+        # Wᵀ is what lies row by row: BLAS multiplies faster by it than by a transposed view, and of forward's x Wᵀ and
+        # backward's g W only forward's is taken in every layer, since the first one spares the gradient of its input.
+        self.weight = Parameter(np.empty((in_features, out_features), dtype or np.float32).T)
         init.uniform_(self.weight, -bound, bound, generator=generator)
         self.bias = None
         if bias:
@@ -76,7 +79,7 @@ class Linear(Module):
         W = self.weight.data
         g = self.cast(grad_output, W.dtype, (*x.shape[:-1], self.out_features), "grad_output")
         g = _rows(g)
-        self.weight.grad += g.T.dot(_rows(x))
+        self.weight.grad += _rows(x).T.dot(g).T  # gᵀ x, in the memory order of W
         if self.bias is not None:
             self.bias.grad += _ones(len(g), g.dtype).dot(g)  # g.sum(0), several times as fast
         if not self.needs_input_grad:

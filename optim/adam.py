@@ -77,12 +77,21 @@ class Adam(Optimizer):
                 w *= 1 - group["lr"] * group["weight_decay"]
             else:
                 g = g + group["weight_decay"] * w
-        m += (1 - beta1) * (g - m)
+        # m += (1 - β1) (g - m), v = β2 v + (1 - β2) g², w -= lr m / (√v + eps): each in one array of scratch, d
+        d = g - m
+        d *= 1 - beta1
+        m += d
+        d = g * g
+        d *= 1 - beta2
         v *= beta2
-        v += (1 - beta2) * (g * g)
+        v += d
         if group["amsgrad"]:
             v = np.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
-        w -= lr * m / (np.sqrt(v) + eps)
+        d = np.sqrt(v)
+        d += eps
+        np.divide(m, d, out=d)
+        d *= lr
+        w -= d
 
 
 class AdamW(Adam):

@@ -7,7 +7,6 @@ flat array (Torch7's getParameters), so that one sweep updates them all, in bloc
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import accumulate
 from typing import Any, NamedTuple, Protocol
@@ -56,10 +55,11 @@ class _Flat(NamedTuple):
         return self.states[0]["step"]
 
 
-def _split(flat: np.ndarray, shapes: list[tuple[int, ...]]) -> list[np.ndarray]:
-    """Return views of the successive parts of a flat array, in these shapes."""
-    ends = list(accumulate(math.prod(shape) for shape in shapes))
-    return [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes, strict=True)]
+def _split(flat: np.ndarray, like: list[np.ndarray]) -> list[np.ndarray]:
+    """Return views of the successive parts of a flat array, shaped and ordered in memory like these arrays."""
+    ends = list(accumulate(array.size for array in like))
+    parts = zip(np.split(flat, ends[:-1]), like, strict=True)
+    return [part.reshape(array.shape, order="F" if array.flags.fnc else "C") for part, array in parts]
 
 
 def _make_plain(group: Group) -> None:
@@ -214,15 +214,16 @@ class Optimizer:
 
     def _flat(self, index: int, params: list[Trainable]) -> _Flat:
         """Lay parameters end to end, with what state they have, and give each of them its views."""
-        data = np.concatenate([p.data.ravel() for p in params])
-        grad = np.concatenate([p.grad.ravel() for p in params], dtype=data.dtype)
+        like = [p.data for p in params]
+        data = np.concatenate([array.ravel("A") for array in like])  # A: in its own order of memory
+        grad = np.empty_like(data)
         state = self.init_state(data, self.param_groups[index])
-        shapes = [p.data.shape for p in params]
-        for p, w, g in zip(params, _split(data, shapes), _split(grad, shapes), strict=True):
+        for p, w, g in zip(params, _split(data, like), _split(grad, like), strict=True):
+            g[...] = p.grad
             p.data, p.grad = w, g
         states = [self._state[p] for p in params]
         for name, array in state.items():
-            for kept, view in zip(states, _split(array, shapes), strict=True):
+            for kept, view in zip(states, _split(array, like), strict=True):
                 if name in kept:
                     view[...] = kept[name]
                 kept[name] = view

@@ -93,15 +93,18 @@ def handgrad(case: Case) -> Step:
 
 
 def bare(case: Case) -> Step:
-    """The same step in straight NumPy, without any module: what the framework costs is the difference."""
+    """The same step in straight NumPy, without any module: what the framework costs is the difference.
+
+    It has the weights, and their gradients, as (in, out).
+    """
     sizes = [(w.size, b.size) for w, b in case.weights()]
     total = sum(map(sum, sizes))
     flat, grad, m, v = (np.zeros(total, np.float32) for _ in range(4))
     weights, grads, place = [], [], 0
     for W, b in case.weights():
         for views, array in ((weights, flat), (grads, grad)):
-            views.append((array[place : place + W.size].reshape(W.shape), array[place + W.size :][: b.size]))
-        weights[-1][0][...] = W
+            views.append((array[place : place + W.size].reshape(W.T.shape), array[place + W.size :][: b.size]))
+        weights[-1][0][...] = W.T
         place += W.size + b.size
     batches = itertools.cycle(case.data())
     rows = np.arange(case.batch)
@@ -117,7 +120,7 @@ def bare(case: Case) -> Step:
         inputs = []
         for index, (W, b) in enumerate(weights):
             inputs.append(x)
-            x = x.dot(W.T)
+            x = x.dot(W)
             x += b
             if index < last:
                 x = np.maximum(x, zeros[index])
@@ -136,22 +139,23 @@ def bare(case: Case) -> Step:
         for index in range(last, -1, -1):
             W, _ = weights[index]
             dW, db = grads[index]
-            np.dot(g.T, inputs[index], out=dW)
+            np.dot(inputs[index].T, g, out=dW)
             np.dot(ones, g, out=db)
             if index:
-                g = g.dot(W)
+                g = g.dot(W.T)
                 g *= inputs[index] > 0
         count += 1
         step_size = LR * (1 - BETA2**count) ** 0.5 / (1 - BETA1**count)
         eps = EPS * (1 - BETA2**count) ** 0.5
         for start in range(0, len(flat), 1 << 17):
             w, g, a, s = (array[start : start + (1 << 17)] for array in (flat, grad, m, v))
-            a *= BETA1
-            a += (1 - BETA1) * g
+            d = g - a
+            d *= 1 - BETA1
+            a += d
+            d = g * g
+            d *= 1 - BETA2
             s *= BETA2
-            g = g * g
-            g *= 1 - BETA2
-            s += g
+            s += d
             d = np.sqrt(s)
             d += eps
             np.divide(a, d, out=d)
@@ -164,8 +168,8 @@ def bare(case: Case) -> Step:
 
 def limit(case: Case) -> Step:
     """Nothing but the matrix products that the step cannot do without, each into a ready buffer."""
-    weights = [W for W, _ in case.weights()]
-    outputs = [np.empty((case.batch, len(W)), np.float32) for W in weights]
+    weights = [np.ascontiguousarray(W.T) for W, _ in case.weights()]
+    outputs = [np.empty((case.batch, width), np.float32) for width in case.widths[1:]]
     grads = [np.empty_like(W) for W in weights]
     upstream = [np.ones_like(y) for y in outputs]
     batches = itertools.cycle(case.data())
@@ -174,11 +178,11 @@ def limit(case: Case) -> Step:
         x, _ = next(batches)
         inputs = [x, *outputs[:-1]]
         for W, x, y in zip(weights, inputs, outputs, strict=True):
-            np.dot(x, W.T, out=y)
+            np.dot(x, W, out=y)
         for index in range(len(weights) - 1, -1, -1):
-            np.dot(upstream[index].T, inputs[index], out=grads[index])
+            np.dot(inputs[index].T, upstream[index], out=grads[index])
             if index:
-                np.dot(upstream[index], weights[index], out=upstream[index - 1])
+                np.dot(upstream[index], weights[index].T, out=upstream[index - 1])
         return 0.0
 
     return step

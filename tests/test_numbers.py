@@ -1,11 +1,14 @@
 """Extreme magnitudes, special values, initial values and chance."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
 
 import nn
+import optim
 
 INF, NAN = math.inf, math.nan
 
@@ -82,6 +85,24 @@ def test_linear_with_no_features():
     layer = nn.Linear(0, 2, bias=False)
     np.testing.assert_array_equal(layer(np.ones((3, 0))), np.zeros((3, 2)))
     assert layer.backward(np.ones((3, 2))).shape == (3, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: layer,
+        lambda layer: layer.double().float(),
+        copy.deepcopy,
+        lambda layer: pickle.loads(pickle.dumps(layer)),
+        lambda layer: layer.load_state_dict(layer.state_dict()) and layer,
+        lambda layer: optim.SGD(layer.parameters()).step() or layer,
+    ],
+    ids=["new", "cast", "copied", "pickled", "loaded", "stepped"],
+)
+def test_linear_keeps_what_forward_multiplies_by_in_rows(change):
+    """Products of a matrix that lies so are the faster ones."""
+    layer = change(nn.Linear(3, 2))
+    assert layer.weight.data.T.flags.c_contiguous and layer.weight.grad.T.flags.c_contiguous
 
 
 def test_parameters_are_float32_by_default_and_inputs_follow_them():
