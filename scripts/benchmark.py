@@ -23,7 +23,7 @@ from typing import Any
 
 import common
 import numpy as np
-from contenders import CASES, CONTENDERS, NEEDS, Case, handgrad, timed
+from contenders import CASES, CONTENDERS, NEEDS, Case
 from tqdm import tqdm
 
 from data import DataLoader, TensorDataset
@@ -181,19 +181,28 @@ def measure_loader(args: argparse.Namespace) -> dict[str, float]:
 
 
 def measure_growth(args: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
-    """Return pairs of work (multiplications in the matrix products) and seconds of our step, along three axes."""
+    """Return pairs of multiplications and seconds of our step, along three axes."""
     cases = {
         "width": [Case((w, w, w, w), 256) for w in (16, 32, 64, 128, 256, 512, 1024)],
         "depth": [Case((128,) * (depth + 1), 128) for depth in (1, 2, 4, 8, 16, 32, 64)],
         "batch": [Case((128, 128, 128, 128), batch) for batch in (8, 32, 128, 512, 2048, 8192)],
     }
-    points: dict[str, list[tuple[float, float]]] = {}
-    bar = tqdm([(axis, case) for axis, each in cases.items() for case in each], desc="growth", disable=None)
-    for axis, case in bar:
-        sizes = [a * b for a, b in itertools.pairwise(case.widths)]
-        work = case.batch * (3 * sum(sizes) - sizes[0])  # the first layer's input gradient is spared
-        points.setdefault(axis, []).append((work, min(timed(handgrad(case), args.seconds))))
-    return points
+    with contextlib.ExitStack() as stack:
+        running, times = {}, {}
+        for case in itertools.chain(*cases.values()):
+            contender = running[str(case)] = Contender("handgrad", str(case), args.threads)
+            stack.callback(contender.close)
+            contender.answer()
+            contender.turn(args.seconds / 2)  # warm-up
+        for name in tqdm(list(running) * args.rounds, desc="growth", unit="turn", disable=None):
+            times[name] = min(times.get(name, math.inf), running[name].turn(args.seconds / 2)["best"])
+    return {axis: [(multiplications(case), times[str(case)]) for case in each] for axis, each in cases.items()}
+
+
+def multiplications(case: Case) -> int:
+    """Return how many multiplications the matrix products of a step take."""
+    sizes = [a * b for a, b in itertools.pairwise(case.widths)]
+    return case.batch * (3 * sum(sizes) - sizes[0])  # the first layer's input gradient is spared
 
 
 def slope(points: list[tuple[float, float]]) -> float:
@@ -222,7 +231,7 @@ def draw(results: dict[str, Any]) -> Any:
             work, seconds = zip(*points, strict=True)
             axes[-1].loglog(work, seconds, marker=marker, label=f"{name}, slope {slope(points):.2f}")
         axes[-1].set(xlabel="multiplications a step", ylabel="seconds a step", title="growth")
-        axes[-1].legend()
+        axes[-1].legend(loc="lower right", fontsize="small")
     return figure
 
 

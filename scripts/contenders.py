@@ -5,6 +5,8 @@ forward, loss, backward, Adam), which gives the loss as a Python float. Its own 
 loads nothing else.
 
     python scripts/contenders.py NAME CASE THREADS        then a number of seconds a line on standard input
+
+A case is one of CASES by name, or widths and batch like 784-256-10x128.
 """
 
 import itertools
@@ -30,6 +32,17 @@ class Case:
 
     widths: tuple[int, ...]
     batch: int
+
+    @classmethod
+    def named(cls, text: str) -> "Case":
+        """Return a case by its name or its widths and batch."""
+        if text in CASES:
+            return CASES[text]
+        widths, _, batch = text.partition("x")
+        return cls(tuple(map(int, widths.split("-"))), int(batch))
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self.widths)) + f"x{self.batch}"
 
     @property
     def classifies(self) -> bool:
@@ -322,7 +335,7 @@ def timed(step: Step, seconds: float) -> list[float]:
 
 
 def main() -> None:
-    name, case, threads = sys.argv[1], CASES[sys.argv[2]], int(sys.argv[3])
+    name, case, threads = sys.argv[1], Case.named(sys.argv[2]), int(sys.argv[3])
     if hasattr(os, "sched_setaffinity"):  # JAX takes as many threads as it sees processors
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     if name in NEEDS:

@@ -22,6 +22,11 @@ def test_bare_and_handgrad_take_the_same_steps(case):
     assert losses[0, -4:].mean() < losses[0, :4].mean()
 
 
+def test_a_case_can_be_named_or_spelled_out():
+    mnist = contenders.Case.named("mnist")
+    assert str(mnist) == "784-256-128-10x128" and contenders.Case.named(str(mnist)) == mnist
+
+
 def test_the_script_measures_and_writes(tmp_path):
     options = ["--cases", "toy", "--contenders", "handgrad", "limit", "--rounds", "1", "--seconds", "0.02"]
     options += ["--measure", "steps", "start", "--json", "b.json", "--plot", "b.png"]
