@@ -134,28 +134,23 @@ def steps_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     return "\n".join(lines)
 
 
-def fastest(command: list[str], args: argparse.Namespace) -> float:
-    """Return the seconds of the fastest of several runs of a process, from its start to its end."""
-    times = []
-    for _ in range(args.rounds):
-        start = time.perf_counter()
-        subprocess.run(command, env=environment(args.threads), check=True, capture_output=True)
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def measure_start(args: argparse.Namespace, names: list[str]) -> dict[str, float]:
     """Return the seconds from a process's start to its end after the first trained step of toy, and of imports."""
-    first = {
-        name: fastest([sys.executable, SCRIPT, name, "toy", str(args.threads), "--first"], args)
+    path = f"import sys; sys.path.insert(0, {str(common.ROOT)!r}); "
+    commands = {
+        f"first step, {LABELS[name]}": [SCRIPT, name, "toy", str(args.threads), "--first"]
         for name in names
         if name in ("handgrad", "torch_eager", "jax_jit", "sklearn")
     }
-    code = f"import sys; sys.path.insert(0, {str(common.ROOT)!r}); "
-    imports = {
-        what: fastest([sys.executable, "-c", code + what], args) for what in ("import numpy", "import nn, optim, data")
-    }
-    return {**{f"first step, {LABELS[name]}": seconds for name, seconds in first.items()}, **imports}
+    commands |= {what: ["-c", path + what] for what in ("import numpy", "import nn, optim, data")}
+    times = dict.fromkeys(commands, math.inf)
+    for name in tqdm(list(commands) * args.rounds, desc="start", unit="process", disable=None):
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, *commands[name]], env=environment(args.threads), check=True, capture_output=True
+        )
+        times[name] = min(times[name], time.perf_counter() - start)
+    return times
 
 
 def measure_loader(args: argparse.Namespace) -> dict[str, float]:
@@ -188,7 +183,8 @@ def measure_growth(args: argparse.Namespace) -> dict[str, list[tuple[float, floa
         "batch": [Case((128, 128, 128, 128), batch) for batch in (8, 32, 128, 512, 2048, 8192)],
     }
     with contextlib.ExitStack() as stack:
-        running, times = {}, {}
+        running: dict[str, Contender] = {}
+        times: dict[str, float] = {}
         for case in itertools.chain(*cases.values()):
             contender = running[str(case)] = Contender("handgrad", str(case), args.threads)
             stack.callback(contender.close)
