@@ -71,7 +71,7 @@ from . import utils as utils
 if TYPE_CHECKING:
     # Proof
     from .checking import gradcheck as gradcheck
-    from .report import GradcheckError as GradcheckError
+    from .checking import GradcheckError as GradcheckError
 
     # The computing graph
     from .graph import trace as trace
@@ -85,7 +85,7 @@ if TYPE_CHECKING:
 
 _ASKED_FOR = {
     "gradcheck": "checking",
-    "GradcheckError": "report",
+    "GradcheckError": "checking",
     "trace": "graph",
     "column_equations": "columns",
     "evaluate_equations": "equation",

@@ -24,8 +24,8 @@ import numpy as np
 
 import nn
 from data import read_table
-from nn.derivation import Derivation, step_html
 from nn.graph import Graph
+from nn.graph.derivation import Derivation, step_html
 
 TITLE = "The computing graph of J, and every gradient"
 TEMPLATE = Path(__file__).with_suffix(".html")

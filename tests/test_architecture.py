@@ -21,15 +21,10 @@ PACKAGES = ("nn", "optim", "data")
 FILES = [path.relative_to(ROOT) for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path)) for path in FILES}
 
-# A module of nn imports only from floors above its own line. FAMILIES stands for every module that is not named.
-# Tools look at modules, which know none of them; they alone may import one another.
+# A module of nn, or a folder of them, imports only from floors above its own line. FAMILIES stands for every module
+# that is not named. Tools look at modules, which know none of them; they alone may import one another.
 FAMILIES = "families"
-TOOLS = {
-    *("checking", "experiment", "protocol", "comparing", "evidence", "diagnosis", "vocabulary", "report", "__main__"),
-    *("notation", "columns", "node", "tracing", "naming", "graph", "replay"),
-    *("statement", "steps", "derivation", "layout", "drawing", "rendering"),
-    *("watchers", "serialization", "utils"),
-}
+TOOLS = {"checking", "graph", "notation", "columns", "watchers", "serialization", "utils", "__main__"}
 FLOORS = (
     {"parameter", "random", "numeric"},
     {"init", "equation"},
@@ -61,15 +56,21 @@ def roots(node: Import) -> set[str]:
     return set() if getattr(node, "level", 0) else {name.split(".")[0] for name in names}
 
 
-def siblings(path: Path) -> dict[str, int]:
-    """Return the modules of its own package that a file imports, with the line."""
+def imported(path: Path) -> dict[Path, int]:
+    """Return the files of its own package that a file imports, with the line."""
     found = {}
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.ImportFrom) and node.level:
+            source = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
             for alias in node.names:
-                name = (node.module or alias.name).split(".")[0]
-                found[name if path.with_name(f"{name}.py") in TREES else "__init__"] = node.lineno
+                places = (source / f"{alias.name}.py", source.with_suffix(".py"), source / "__init__.py")
+                found[next(place for place in places if place in TREES)] = node.lineno
     return found
+
+
+def room(path: Path) -> str:
+    """Return the name of a package's module, or of its folder that a file is in."""
+    return Path(path.parts[1]).stem
 
 
 def functions(parent: ast.AST, in_class: bool = False) -> Iterator[tuple[Function, bool]]:
@@ -108,21 +109,31 @@ def test_only_extras_are_imported_inside_a_function():
 def test_imports_of_nn_run_one_way():
     floor_of = {name: number for number, floor in enumerate(FLOORS) for name in floor}
     found = [
-        f"{path}:{line} imports {name}"
+        f"{path}:{line} imports {other}"
         for path in FILES
         if path.parts[0] == "nn"
-        for name, line in siblings(path).items()
-        if floor_of.get(name, floor_of[FAMILIES]) >= floor_of.get(path.stem, floor_of[FAMILIES])
-        if not TOOLS.issuperset({name, path.stem})
+        for other, line in imported(path).items()
+        if floor_of.get(room(other), floor_of[FAMILIES]) >= floor_of.get(room(path), floor_of[FAMILIES])
+        if not TOOLS.issuperset({room(other), room(path)})
     ]
     assert not found, "a family imports only from below it; a new tool belongs into TOOLS"
 
 
+def test_a_folder_is_entered_by_its_front_door():
+    found = [
+        f"{path}:{line} imports {other}"
+        for path in FILES
+        for other, line in imported(path).items()
+        if len(other.parts) > 2 and room(other) != room(path) and other.stem != "__init__"
+    ]
+    assert not found, "what others need of a folder, its __init__ exports"
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_imports_make_no_circle(package):
-    graph = {path.stem: set(siblings(path)) for path in FILES if path.parts[0] == package}
+    graph = {path: set(imported(path)) for path in FILES if path.parts[0] == package}
     graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
-    assert not [name for name, imported in graph.items() if "__init__" in imported]
+    assert not [path for path, others in graph.items() if Path(package, "__init__.py") in others]
 
 
 def test_no_file_bears_the_name_of_a_public_function():
@@ -285,8 +296,7 @@ def test_the_wheel_holds_the_three_packages_and_their_files():
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     listed = config["options"]["packages"].split()
-    assert listed == list(PACKAGES)
-    assert {".".join(path.parent.parts) for path in FILES} == set(PACKAGES), "a folder inside a package is not shipped"
+    assert {".".join(path.parent.parts) for path in FILES} == set(listed), "a folder inside a package is not shipped"
     for package in PACKAGES:
         folder = ROOT / package
         patterns = config["options.package_data"][package].split()

@@ -18,8 +18,8 @@ from textbook import CORRECT, BatchNorm, Cell, Heads, MaxPool, Product, Split
 
 import nn
 from nn.__main__ import main as command_line
-from nn.comparing import grid
-from nn.report import Fault
+from nn.checking.comparing import grid
+from nn.checking.report import Fault
 
 ROOT = Path(__file__).resolve().parents[1]
 RNG = np.random.default_rng(0)

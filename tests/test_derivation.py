@@ -12,7 +12,7 @@ from cases import CASES
 from test_graph import X, Y, linear, models, traced
 
 import nn
-from nn.replay import Replay
+from nn.graph.replay import Replay
 
 CROSS = "✗ NOT RIGHT"
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .loss import Loss
-from .module import Module
+from ..loss import Loss
+from ..module import Module
 
 DIRECTIONS = ("down", "right")  # in which the computation flows in a drawing
 CRITERION = "criterion"  # the path of the loss, which stands outside the model

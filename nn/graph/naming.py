@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .module import Module
+from ..module import Module
 from .node import Call, Node
 
 

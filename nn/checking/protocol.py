@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..loss import Loss
+from ..module import Module
 from .experiment import Experiment, flat, is_floating, leaves, named_leaves, rewind, stir, with_leaves
-from .loss import Loss
-from .module import Module
 from .report import Fault
 
 

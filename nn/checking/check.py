@@ -1,8 +1,4 @@
-"""Gradient checking: whether a module's backward is the derivative of its forward, and if it is not, what went wrong.
-
-The steps have files of their own: `experiment` runs the module, `protocol` sees to what backward owes besides numbers,
-`comparing` holds its gradients against slopes, `evidence` and `diagnosis` name what is wrong, and `report` shows it.
-"""
+"""`gradcheck`: every gradient that a module's backward gives, in both modes, against measured slopes."""
 
 from __future__ import annotations
 
@@ -13,15 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..loss import Loss
+from ..module import Module, watching
+from ..parameter import NUMERIC
+from ..random import default_generator
 from .comparing import Comparison, Sample, compare
 from .diagnosis import diagnose
 from .evidence import Evidence
 from .experiment import Chance, Experiment, is_floating, leaves, named_leaves, unflat, with_leaves
-from .loss import Loss
-from .module import Module, watching
-from .parameter import NUMERIC
 from .protocol import Passes, again, examine
-from .random import default_generator
 from .report import Fault, GradcheckError, Report
 
 WORST = 5  # entries that a report shows of a wrong gradient

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .module import no_grad
+from ..module import no_grad
+from ..random import get_rng_state, set_rng_state
 from .node import Call, Node, matched, nest_map
-from .random import get_rng_state, set_rng_state
 
 STEP = 1e-5
 TOLERANCE = 1e-6

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from .loss import Loss
-from .module import Module, calling
+from ..loss import Loss
+from ..module import Module, calling
+from ..random import get_rng_state
 from .node import CRITERION, Call, Node, leaves, matched, placed
-from .random import get_rng_state
+
+OWN = Module.__module__.removesuffix("module")  # how the names of the library's own modules begin
 
 
 class Frame:
@@ -112,8 +114,8 @@ class Recorder:
         if not unwritten and not wrong:
             return {}
         for call, inside in self.followed:
-            if type(call.module).__module__.startswith(f"{__package__}."):
-                continue  # the containers of this package chain what they hold, and nothing else
+            if type(call.module).__module__.startswith(OWN):
+                continue  # the containers of the library chain what they hold, and nothing else
             if _has_backward(call.module) and (unwritten & inside or not (unwritten or _is_chain_rule(call, inside))):
                 return {call.path: "its own backward is not the chain rule through the layers inside"}
         raise RuntimeError(

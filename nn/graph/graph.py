@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..module import Module
+from ..parameter import NUMERIC
+from ..random import get_rng_state, set_rng_state
 from .derivation import Derivation
 from .drawing import graph_svg
-from .module import Module
 from .naming import name_nodes
 from .node import CRITERION, Call, Node, flow_back, leaves
-from .parameter import NUMERIC
-from .random import get_rng_state, set_rng_state
 from .rendering import graph_dot, graph_mermaid, graph_text
 from .steps import Steps
 from .tracing import Recorder, joined

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from .module import Module
-from .parameter import Buffer
-from .random import default_generator, get_rng_state, set_rng_state
+from ..module import Module
+from ..parameter import Buffer
+from ..random import default_generator, get_rng_state, set_rng_state
 
 # ---- nested inputs and outputs
 
