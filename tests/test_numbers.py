@@ -24,6 +24,8 @@ INF, NAN = math.inf, math.nan
         (nn.Softplus(), [-1e4, 1e4], [0, 1e4], [0, 1]),
         (nn.Softmax(0), [1e4, 1e4, -1e4], [0.5, 0.5, 0], None),
         (nn.LogSoftmax(0), [1e4, 1e4, -1e4], [-math.log(2), -math.log(2), -2e4 - math.log(2)], None),
+        (nn.Softmax(0), [-1e4, -1e4], [0.5, 0.5], None),
+        (nn.LogSoftmax(0), [-1e4, -1e4], [-math.log(2), -math.log(2)], None),
         (nn.LogSoftmax(0), [0.0, -INF], [0, -INF], None),
     ],
 )
