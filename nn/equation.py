@@ -278,6 +278,7 @@ def evaluate_equations(
     module: Stated,
     inputs: tuple[ArrayLike, ...],
     grad_output: Any = None,
+    *,
     generator: np.random.Generator | int | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the value of every line of a module's equations: intermediates, outputs, gradients.

@@ -275,6 +275,12 @@ def test_public_objects_are_shown_by_an_example():
     assert not [name for name, value in public_objects() if ">>>" not in (value.__doc__ or "")]
 
 
+def test_a_generator_is_given_by_its_name():
+    signatures = {name: inspect.signature(value).parameters for name, value in public_objects()}
+    given = {name: parameters["generator"].kind for name, parameters in signatures.items() if "generator" in parameters}
+    assert set(given.values()) == {inspect.Parameter.KEYWORD_ONLY}, given
+
+
 def test_public_methods_are_documented():
     said_once = {"forward", "backward", "extra_repr"}  # what they do is the same everywhere, and Module says it
     found = [

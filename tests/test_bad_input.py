@@ -30,6 +30,7 @@ INDICES = np.array([0, 1, 2, 0])
         (lambda: nn.Flatten()([1.0]), ValueError, r"Flatten\(\) expects an input that has these dimensions, got shape \(1,\)"),
         (lambda: nn.Flatten()(1.0), ValueError, r"got shape \(\)"),
         (lambda: nn.Flatten(0, 2)(ONES), ValueError, r"end_dim=2\) expects an input that has these dimensions, got shape \(4, 3\)"),
+        (lambda: nn.Flatten(0, 3)(ONES), ValueError, "has these dimensions"),
         (lambda: nn.Flatten(0, -3)(ONES), ValueError, "has these dimensions"),
         (lambda: nn.Flatten(2, 1)(np.ones((2, 2, 2))), ValueError, "start_dim before end_dim"),
         (lambda: nn.Softmax(2)(ONES), ValueError, r"Softmax\(dim=2\) expects an input that has dimension 2, got shape \(4, 3\)"),
