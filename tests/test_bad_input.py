@@ -54,11 +54,13 @@ INDICES = np.array([0, 1, 2, 0])
         (lambda: nn.CrossEntropyLoss(ignore_index=0)(ONES, ONES / 3), ValueError, "cannot ignore an index"),
         # settings
         (lambda: nn.Linear(-1, 2), ValueError, "Linear expects sizes of at least 0, got -1 and 2"),
+        (lambda: nn.Linear(2, -1), ValueError, "Linear expects sizes of at least 0, got 2 and -1"),
         (lambda: nn.Linear(2.5, 2), TypeError, "integer"),
         (lambda: nn.Dropout(1.5), ValueError, "Dropout expects a probability p from 0 to 1, got 1.5"),
         (lambda: nn.Dropout(-0.1), ValueError, "got -0.1"),
         (lambda: nn.HuberLoss(delta=0), ValueError, "HuberLoss expects delta > 0, got 0"),
         (lambda: nn.MSELoss("avg"), ValueError, "MSELoss expects reduction 'none', 'mean' or 'sum', got 'avg'"),
+        (lambda: nn.CrossEntropyLoss(label_smoothing=-0.5), ValueError, "label_smoothing from 0 to 1, got -0.5"),
         (lambda: nn.CrossEntropyLoss(label_smoothing=1.5), ValueError, "label_smoothing from 0 to 1, got 1.5"),
         (lambda: nn.CrossEntropyLoss(weight=2.0), ValueError, r"weight of shape \(C,\), got \(\)"),
         (lambda: nn.CrossEntropyLoss(weight=ONES), ValueError, r"weight of shape \(C,\), got \(4, 3\)"),

@@ -211,6 +211,12 @@ def test_plateau_takes_for_better_what_beats_the_best_by_the_threshold(mode, thr
     assert (scheduler.best, scheduler.num_bad_epochs) == ((metric, 0) if better else (4.0, 1))
 
 
+def test_plateau_takes_the_first_metric_for_the_best_also_below_zero():
+    scheduler = ReduceLROnPlateau(make_optimizer(), "max")
+    scheduler.step(-4.0)
+    assert (scheduler.best, scheduler.num_bad_epochs) == (-4.0, 0)
+
+
 # ---- the state
 
 

@@ -87,6 +87,7 @@ def test_linear_with_no_features():
     layer = nn.Linear(0, 2, bias=False)
     np.testing.assert_array_equal(layer(np.ones((3, 0))), np.zeros((3, 2)))
     assert layer.backward(np.ones((3, 2))).shape == (3, 0)
+    assert nn.Linear(2, 0)(np.ones((3, 2))).shape == (3, 0)
 
 
 @pytest.mark.parametrize(
