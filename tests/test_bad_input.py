@@ -64,6 +64,7 @@ INDICES = np.array([0, 1, 2, 0])
         (lambda: nn.CrossEntropyLoss(label_smoothing=1.5), ValueError, "label_smoothing from 0 to 1, got 1.5"),
         (lambda: nn.CrossEntropyLoss(weight=2.0), ValueError, r"weight of shape \(C,\), got \(\)"),
         (lambda: nn.CrossEntropyLoss(weight=ONES), ValueError, r"weight of shape \(C,\), got \(4, 3\)"),
+        (lambda: nn.init.xavier_normal_(nn.Parameter(ONES), 1.0, 0), TypeError, "positional argument"),
         (lambda: nn.Linear(1, 1, device="cpu"), TypeError, "device"),
         (lambda: nn.ReLU(inplace=True), TypeError, "takes no arguments"),
         (lambda: nn.set_rng_state({"bit_generator": "MT19937"}), ValueError, "state of PCG64"),
