@@ -446,7 +446,8 @@ class CrossEntropyLoss(Loss):
                 )
             w = w.reshape(upright)
             t = w * t
-            count = count if y.shape == f.shape else float((w * share).sum())
+            if y.shape != f.shape:
+                count = float((w * share).sum())
         return t, count
 
     def extra_repr(self) -> str:

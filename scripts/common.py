@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -62,7 +62,7 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def mlp(widths: list[int], generator: np.random.Generator | None) -> nn.Sequential:
+def mlp(widths: Sequence[int], generator: np.random.Generator | None) -> nn.Sequential:
     """Return Linear, ReLU, ..., Linear through the given widths."""
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(widths):

@@ -12,7 +12,6 @@ J = ½ ‖f(x) - y‖² at one sample. A factory, such as build, takes no argume
 import argparse
 import html
 import importlib.util
-import itertools
 import os
 import re
 import sys
@@ -53,11 +52,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 def homework(seed: int) -> tuple[nn.Module, nn.Module, np.ndarray, np.ndarray]:
     """Return the three-layer ReLU network, its loss, and a sample."""
     rng = np.random.default_rng(seed)
-    layers: list[nn.Module] = []
-    for inputs, outputs in itertools.pairwise(WIDTHS):
-        layers += [nn.Linear(inputs, outputs, generator=rng), nn.ReLU()]
+    model = common.mlp(WIDTHS, rng)
     x, y = rng.normal(size=(1, WIDTHS[0])), rng.normal(size=(1, WIDTHS[-1]))
-    return nn.Sequential(*layers[:-1]), nn.HalfSquaredLoss(), x, y
+    return model, nn.HalfSquaredLoss(), x, y
 
 
 def load(args: argparse.Namespace) -> tuple[nn.Module, nn.Module, Any, Any]:
