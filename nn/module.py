@@ -429,4 +429,30 @@ def count_parameters(module: Module) -> int:
     return sum(parameter.data.size for parameter in module.parameters())
 
 
-__all__ = ["IncompatibleKeys", "Module", "calling", "count_parameters", "no_grad", "shape_text", "watching"]
+def title(module: Module) -> str:
+    """Return a module's repr, or its class alone where it holds others or its repr takes several lines."""
+    text = repr(module)
+    return type(module).__name__ if "\n" in text or list(module.children()) else text
+
+
+def held_generators(module: Module) -> dict[str, np.random.Generator]:
+    """Return the generators that a module and those inside it have as attributes, by dotted name."""
+    return {
+        f"{path}.{name}": value
+        for path, part in module.named_modules()
+        for name, value in vars(part).items()
+        if isinstance(value, np.random.Generator)
+    }
+
+
+__all__ = [
+    "IncompatibleKeys",
+    "Module",
+    "calling",
+    "count_parameters",
+    "held_generators",
+    "no_grad",
+    "shape_text",
+    "title",
+    "watching",
+]

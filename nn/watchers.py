@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .module import Module, count_parameters, no_grad, watching
+from .module import Module, count_parameters, no_grad, title, watching
+from .nest import leaves
 from .parameter import Parameter
 from .random import get_rng_state, set_rng_state
 
@@ -31,23 +32,6 @@ def _rehearsal(model: Module) -> Iterator[Module]:
             yield copy.deepcopy(model)
     finally:
         set_rng_state(state)
-
-
-def _arrays(value: Any) -> Iterator[np.ndarray]:
-    """Yield the arrays in a nest of tuples, lists and dicts, as modules take and return them."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, tuple | list):
-        for item in value:
-            yield from _arrays(item)
-    else:
-        yield np.asarray(value)
-
-
-def _title(module: Module) -> str:
-    """Return a module's repr, or its class alone where it holds others or its repr takes several lines."""
-    text = repr(module)
-    return type(module).__name__ if "\n" in text or list(module.children()) else text
 
 
 # ---- the table
@@ -82,7 +66,7 @@ def summary(model: Module, input_shape: tuple[int, ...] | tuple[tuple[int, ...],
     outputs: dict[Module, str] = {}
 
     def watch(module: Module, inputs: tuple, output: Any) -> None:
-        outputs[module] = ", ".join(str(array.shape) for array in _arrays(output))
+        outputs[module] = ", ".join(str(np.shape(leaf)) for _, leaf in leaves(output))
 
     with _rehearsal(model) as replica, watching(watch):
         replica.eval()(*inputs)
@@ -109,7 +93,7 @@ def _rows(module: Module, name: str, indent: str, seen: set[Any]) -> Iterator[tu
     new = own - seen
     seen |= {module, *own}
     count = f"{sum(parameter.data.size for parameter in new):,}" if new else "shared" if own else ""
-    yield f"{indent}{name}{_title(module)}", module, count
+    yield f"{indent}{name}{title(module)}", module, count
     for key, member in members:
         if isinstance(member, Module) and member not in seen:
             yield from _rows(member, f"{key}: ", indent + "  ", seen)
@@ -173,7 +157,7 @@ def first_nonfinite(model: Module, *inputs: ArrayLike) -> str | None:
     def watch(module: Module, inputs: tuple, output: Any) -> None:
         if not found and not _finite(output) and _finite(inputs):
             name = names.get(module)
-            found.append(f"output of {name}: {_title(module)}" if name else f"output of {_title(module)}")
+            found.append(f"output of {name}: {title(module)}" if name else f"output of {title(module)}")
 
     with _rehearsal(model) as replica, watching(watch), np.errstate(all="ignore"):
         names = {module: name for name, module in replica.named_modules()}
@@ -183,4 +167,5 @@ def first_nonfinite(model: Module, *inputs: ArrayLike) -> str | None:
 
 def _finite(value: Any) -> bool:
     """Tell whether all floating numbers in a nest of arrays are finite."""
-    return all(array.dtype.kind not in "fc" or bool(np.isfinite(array).all()) for array in _arrays(value))
+    arrays = (np.asarray(leaf) for _, leaf in leaves(value))
+    return all(array.dtype.kind not in "fc" or bool(np.isfinite(array).all()) for array in arrays)

@@ -26,7 +26,7 @@ TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path)) f
 FAMILIES = "families"
 TOOLS = {"checking", "graph", "notation", "columns", "watchers", "serialization", "utils", "__main__"}
 FLOORS = (
-    {"parameter", "random", "numeric"},
+    {"parameter", "random", "numeric", "nest"},
     {"init", "equation"},
     {"module"},
     {"container"},

@@ -11,12 +11,13 @@ import numpy as np
 
 from ..loss import Loss
 from ..module import Module, watching
+from ..nest import leaves, named_leaves, with_leaves
 from ..parameter import NUMERIC
 from ..random import default_generator
 from .comparing import Comparison, Sample, compare
 from .diagnosis import diagnose
 from .evidence import Evidence
-from .experiment import Chance, Experiment, is_floating, leaves, named_leaves, unflat, with_leaves
+from .experiment import Chance, Experiment, is_floating, unflat
 from .protocol import Passes, again, examine
 from .report import Fault, GradcheckError, Report
 

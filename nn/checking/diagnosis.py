@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from ..nest import named_leaves
 from .comparing import STEP, slopes
 from .evidence import SAME, Evidence
-from .experiment import named_leaves
 from .vocabulary import FORMULAS, filled, origin, rest_of, vector_origin
 
 ALIKE = 0.5  # the cosine from which on two gradients point the same way

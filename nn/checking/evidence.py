@@ -9,8 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
+from ..nest import named_leaves
 from .comparing import Sample, slopes
-from .experiment import Experiment, named_leaves
+from .experiment import Experiment
 
 SAME = 1e-5  # relative to the largest entry: how precise the evidence is
 CLEAR = 1e-3  # where some entries are right and others wrong, the right ones are so much less off

@@ -4,60 +4,18 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..module import Module
+from ..module import Module, held_generators
+from ..nest import leaves, named_leaves, with_leaves
 from ..parameter import Buffer
 from ..random import default_generator, get_rng_state, set_rng_state
 
-# ---- nested inputs and outputs
-
-
-def leaves(tree: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield what tuples, lists and dicts hold, with where it stands.
-
-    Example:
-        >>> list(leaves((1, {"h": 2}), "x"))
-        [('x[0]', 1), ("x[1]['h']", 2)]
-    """
-    if isinstance(tree, dict):
-        for key, item in tree.items():
-            yield from leaves(item, f"{name}[{key!r}]")
-    elif isinstance(tree, tuple | list):
-        for index, item in enumerate(tree):
-            yield from leaves(item, f"{name}[{index}]")
-    else:
-        yield name, tree
-
-
-def named_leaves(trees: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what each of several named trees holds.
-
-    Example:
-        >>> list(named_leaves({"input": 1, "state": (2, 3)}))
-        [('input', 1), ('state[0]', 2), ('state[1]', 3)]
-    """
-    for name, tree in trees.items():
-        yield from leaves(tree, name)
-
-
-def with_leaves(tree: Any, function: Callable[[Any], Any]) -> Any:
-    """Return the same nesting around what `function` makes of each leaf.
-
-    Example:
-        >>> with_leaves((1, [2, 3]), lambda leaf: leaf + 1)
-        (2, [3, 4])
-    """
-    if isinstance(tree, dict):
-        return {key: with_leaves(item, function) for key, item in tree.items()}
-    if isinstance(tree, tuple | list):
-        items = [with_leaves(item, function) for item in tree]
-        return items if isinstance(tree, list) else tuple(items)
-    return function(tree)
+# ---- numbers in nested inputs and outputs
 
 
 def is_floating(leaf: Any) -> bool:
@@ -129,16 +87,6 @@ class Chance:
         part = copy.copy(self)
         part._states = [kept for kept in self._states if kept[0]() != kept[2]]
         return part
-
-
-def held_generators(module: Module) -> dict[str, np.random.Generator]:
-    """Return the generators that a module and those inside it have as attributes, by dotted name."""
-    return {
-        f"{path}.{name}": value
-        for path, part in module.named_modules()
-        for name, value in vars(part).items()
-        if isinstance(value, np.random.Generator)
-    }
 
 
 def rewind(module: Module, start: Module) -> None:

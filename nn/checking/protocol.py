@@ -13,7 +13,8 @@ import numpy as np
 
 from ..loss import Loss
 from ..module import Module
-from .experiment import Experiment, flat, is_floating, leaves, named_leaves, rewind, stir, with_leaves
+from ..nest import leaves, named_leaves, with_leaves
+from .experiment import Experiment, flat, is_floating, rewind, stir
 from .report import Fault
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .node import CRITERION, Node, title
+from ..module import title
+from .node import CRITERION, Node
 from .rendering import escape
 from .statement import Formula
 from .steps import Step

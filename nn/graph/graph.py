@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..equation import FROM_SUBSCRIPTS
 from ..module import Module
 from ..parameter import NUMERIC
 from ..random import get_rng_state, set_rng_state
@@ -23,8 +24,6 @@ from .node import CRITERION, Call, Node, flow_back, leaves
 from .rendering import graph_dot, graph_mermaid, graph_text
 from .steps import Steps
 from .tracing import Recorder, joined
-
-_TO_DIGITS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
 
 class Source(NamedTuple):
@@ -73,7 +72,7 @@ class Graph:
     def __getitem__(self, name: str) -> Node:
         """Return a node by its name (W₀, or W0) or by its path, such as a parameter's name in `state_dict`."""
         for node in self.nodes:
-            if name in (node.name, node.name.translate(_TO_DIGITS)):
+            if name in (node.name, node.name.translate(FROM_SUBSCRIPTS)):
                 return node
         for node in self.nodes:
             if name == node.path:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..loss import Loss
-from ..module import Module
+from ..module import Module, title
+from ..notation import SUBSCRIPTS
 
 DIRECTIONS = ("down", "right")  # in which the computation flows in a drawing
 CRITERION = "criterion"  # the path of the loss, which stands outside the model
-SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 class Node:
@@ -184,11 +184,6 @@ def check_direction(direction: str) -> None:
         raise ValueError(f"direction is one of {', '.join(map(repr, DIRECTIONS))}, got {direction!r}")
 
 
-def title(module: Module) -> str:
-    """Return a module's repr in one line: for those with others inside, the class alone."""
-    return type(module).__name__ if any(module.children()) else repr(module)
-
-
 def placed(module: Module, path: str) -> str:
     """Return a module in one line, with its place in the model before it."""
     return f"{path} ({title(module)})" if path else title(module)
@@ -200,13 +195,14 @@ def as_column(array: np.ndarray, constant: bool) -> np.ndarray:
     return array.reshape(-1, 1) if flat else array
 
 
+def flattened(nest: Any) -> list:
+    """Return what a nest of tuples and lists holds."""
+    return [leaf for item in nest for leaf in flattened(item)] if isinstance(nest, tuple | list) else [nest]
+
+
 def leaves(nest: Any) -> Iterator[Node]:
     """Yield the Nodes in a nest of tuples and lists."""
-    if isinstance(nest, Node):
-        yield nest
-    elif isinstance(nest, tuple | list):
-        for item in nest:
-            yield from leaves(item)
+    return (leaf for leaf in flattened(nest) if isinstance(leaf, Node))
 
 
 def nest_map(nest: Any, function: Callable[[Node], Any]) -> Any:

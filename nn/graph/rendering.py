@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .node import Node, check_direction, title
+from ..module import title
+from .node import Node, check_direction
 
 # By kind: the fill, the line and the ink on paper; they differ in lightness and hue for the colour-blind.
 INK = "#1b1f24"

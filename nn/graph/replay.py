@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..module import no_grad
+from ..module import held_generators, no_grad
 from ..random import get_rng_state, set_rng_state
 from .node import Call, Node, matched, nest_map
 
@@ -140,10 +140,8 @@ class _Run:
         held = [vars(module) for module in self.module.modules()]
         self.attributes = [(attributes, dict(attributes)) for attributes in held]
         self.buffers = [(buffer, buffer.data.copy()) for buffer in self.module.buffers()]
-        generators = [
-            value for attributes in held for value in attributes.values() if isinstance(value, np.random.Generator)
-        ]
-        self.generators = [(generator.bit_generator, generator.bit_generator.state) for generator in generators]
+        generators = [generator.bit_generator for generator in held_generators(self.module).values()]
+        self.generators = [(generator, generator.state) for generator in generators]
 
     def __call__(self, inputs: tuple) -> list[np.ndarray]:
         for attributes, before in self.attributes:

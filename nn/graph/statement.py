@@ -20,10 +20,10 @@ from ..equation import (
     scalar_symbols,
     settle_equations,
 )
-from ..module import Module
+from ..module import Module, title
 from ..notation import to_latex, to_mathml, to_text
 from ..random import default_generator
-from .node import Call, as_column, leaves, title
+from .node import Call, as_column, leaves
 
 
 class Formula(NamedTuple):

@@ -15,7 +15,7 @@ import numpy as np
 from ..loss import Loss
 from ..module import Module, calling
 from ..random import get_rng_state
-from .node import CRITERION, Call, Node, leaves, matched, placed
+from .node import CRITERION, Call, Node, flattened, leaves, matched, placed
 
 OWN = Module.__module__.removesuffix("module")  # how the names of the library's own modules begin
 
@@ -220,11 +220,6 @@ class Recorder:
 def joined(prefix: str, path: str) -> str:
     """Return two dotted paths as one; either may be empty."""
     return ".".join(filter(None, (prefix, path)))
-
-
-def flattened(nest: Any) -> list:
-    """Return what a nest of tuples and lists holds."""
-    return [leaf for item in nest for leaf in flattened(item)] if isinstance(nest, tuple | list) else [nest]
 
 
 def _is_array(value: Any) -> bool:
