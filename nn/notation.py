@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -370,7 +371,7 @@ class _MathML(_Notation):
         return Piece("<mfrac><mn>1</mn><mn>2</mn></mfrac>" if value == 0.5 else f"<mn>{value}</mn>", ATOM)
 
     def quoted(self, text: str) -> str:
-        return f"<mtext>{self.escaped(text)}</mtext>"
+        return f"<mtext>{html.escape(text, quote=False)}</mtext>"
 
     def symbol(self, base: str, subscript: str = "") -> Piece:
         shown = f"<mi>{GREEK.get(base, base)}</mi>"
@@ -382,7 +383,7 @@ class _MathML(_Notation):
         return f"<mrow><mo>−</mo>{text}</mrow>"
 
     def infix(self, left: str, sign: str, right: str) -> str:
-        shown = self.escaped(sign) if sign else "\N{INVISIBLE TIMES}"
+        shown = html.escape(sign) if sign else "\N{INVISIBLE TIMES}"
         return f"<mrow>{left}<mo>{shown}</mo>{right}</mrow>"
 
     def fenced(self, opening: str, text: str, closing: str) -> str:
@@ -418,7 +419,3 @@ class _MathML(_Notation):
         cell = '<mtd style="text-align: left">'
         table = "".join(f"<mtr>{cell}{value}</mtd>{cell}{when}</mtd></mtr>" for value, when in lines)
         return Piece(f"<mrow><mo>{{</mo><mtable>{table}</mtable></mrow>", PRODUCT, "sum")
-
-    @staticmethod
-    def escaped(text: str) -> str:
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator
 
 import numpy as np
 
 from ..module import title
 from .node import CRITERION, Node
-from .rendering import escape
 from .statement import Formula
 from .steps import Step
 
@@ -88,8 +88,8 @@ class Derivation:
     def to_html(self) -> str:
         """Return HTML to stand in a page, with equations in MathML."""
         parts = [f"<h2>{FORWARD}</h2>", *map(step_html, self.values)]
-        parts += [f"<h2>{BACKWARD}</h2>", f"<p>{escape(self.conventions)}</p>", *map(step_html, self.gradients)]
-        return "\n".join([*parts, f"<p><strong>{escape(self.verdict)}</strong></p>"]) + "\n"
+        parts += [f"<h2>{BACKWARD}</h2>", f"<p>{html.escape(self.conventions)}</p>", *map(step_html, self.gradients)]
+        return "\n".join([*parts, f"<p><strong>{html.escape(self.verdict)}</strong></p>"]) + "\n"
 
     def __str__(self) -> str:
         return self.to_text()
@@ -239,10 +239,10 @@ def step_html(step: Step) -> str:
     if step.formula:
         parts.append(f'<div class="equation">{step.formula.to_mathml()}</div>')
     else:
-        parts.append(f'<div class="equation">{Formula(name).to_mathml()}: {escape(step.remark or "given")}</div>')
+        parts.append(f'<div class="equation">{Formula(name).to_mathml()}: {html.escape(step.remark or "given")}</div>')
     parts.append("<dl>")
     for word, what in details(step):
-        shown = what.to_mathml() if isinstance(what, Formula) else escape(what)
+        shown = what.to_mathml() if isinstance(what, Formula) else html.escape(what)
         if word == "value":
             shown = f"norm {np.linalg.norm(step.value):.6g} {array_html(step.value)}"
         mark = ("" if step.right else ' class="wrong"') if word == "check" else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from .layout import Layout, arrange
 from .node import Node, check_direction
-from .rendering import COLOURS, INK, escape
+from .rendering import COLOURS, INK
 
 KINDS = ("data", "target", "parameter", "intermediate", "composite", "loss")
 MARGIN = 16.0
@@ -98,7 +99,7 @@ def graph_svg(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]], directi
     width, height = (max(across, LEGEND_WIDTH), along) if down else (max(along, LEGEND_WIDTH), across)
     legend, legend_height = _legend(nodes, width, height)
     height += legend_height
-    heading = f"The computing graph of {escape(nodes[-1].name)}: {len(nodes)} nodes, {len(pairs)} edges"
+    heading = f"The computing graph of {html.escape(nodes[-1].name)}: {len(nodes)} nodes, {len(pairs)} edges"
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     start = f'<svg xmlns="http://www.w3.org/2000/svg" class="handgrad" role="img" {size}>'
     head = [start, f"<title>{heading}</title>", f"<style>{STYLE}</style>", f"<defs>{ARROW}</defs>"]
@@ -185,13 +186,13 @@ def _box(node: Node, index: int, label: Label, x: float, y: float) -> str:
     top = y - LINE * (len(label.lines) - 1) / 2 + TEXT_SIZE * 0.45
     texts = "".join(
         f'<text x="{x:.1f}" y="{top + LINE * row:.1f}">'
-        + "".join(f'<tspan class="{style}">{escape(text)}</tspan>' for text, style in line)
+        + "".join(f'<tspan class="{style}">{html.escape(text)}</tspan>' for text, style in line)
         + "</text>"
         for row, line in enumerate(label.lines)
     )
     shape = _shape(node.kind, x, y, label.width, HEIGHT)
-    start = f'<g class="node {node.kind}" data-node="{index}" data-name="{escape(node.name)}">'
-    return f"{start}<title>{escape(described(node))}</title>{shape}{texts}</g>"
+    start = f'<g class="node {node.kind}" data-node="{index}" data-name="{html.escape(node.name)}">'
+    return f"{start}<title>{html.escape(described(node))}</title>{shape}{texts}</g>"
 
 
 def _shape(kind: str, x: float, y: float, width: float, height: float) -> str:
@@ -224,7 +225,7 @@ def _legend(nodes: Sequence[Node], width: float, top: float) -> tuple[str, float
         if x + wide > width and x > MARGIN:
             x, y = MARGIN, y + LINE + 4
         shape = _shape(kind, x + 13, y, 26, 14) if kind else ""
-        entry = f'<text x="{x + swatch:.1f}" y="{y + 4:.1f}">{escape(text)}</text>'
+        entry = f'<text x="{x + swatch:.1f}" y="{y + 4:.1f}">{html.escape(text)}</text>'
         parts.append(f'<g class="legend {kind}">{shape}{entry}</g>')
         x += wide
     return "\n".join(parts), y + LINE - top

@@ -94,13 +94,6 @@ def graph_mermaid(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]], dir
     return "\n".join(lines) + "\n"
 
 
-def escape(text: str) -> str:
-    """Return a text as it may stand in XML and HTML, in content and in quoted attributes."""
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&#39;")):
-        text = text.replace(character, entity)
-    return text
-
-
 def _label(node: Node) -> list[str]:
     name = f"{node.name} = {type(node.call.before).__name__}" if node.call else node.name
     return [name, str(node.shown(node.value).shape), *([f"‖∇‖ {_norm(node.grad)}"] if node.grad is not None else [])]
