@@ -1,14 +1,9 @@
 """The checker is checked: it finds and names planted faults, accuses nothing correct, and disturbs nothing."""
 
 import copy
-import dataclasses
 import html
-import importlib
 import random
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,11 +12,9 @@ from planted import PLANTED, spoil
 from textbook import CORRECT, BatchNorm, Cell, Heads, MaxPool, Product, Split
 
 import nn
-from nn.__main__ import main as command_line
 from nn.checking.comparing import grid
 from nn.checking.report import Fault
 
-ROOT = Path(__file__).resolve().parents[1]
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 4))
 
@@ -824,141 +817,3 @@ def test_the_evidence_is_in_the_words():
 def test_a_slip_that_vanishes_in_places_is_not_taken_for_a_piece():
     x = np.geomspace(1e-3, 1, 60).reshape(10, 6)
     assert kinds(report(spoil(nn.Tanh(), dx=lambda v: v.g * (1 - v.x**2)), x)) == {("input", "elementwise slip")}
-
-
-# ---- the command line
-
-AUTHOR = """
-import numpy as np
-import nn
-
-class Mine(nn.ReLU):
-    pass
-
-class Wrong(nn.ReLU):
-    def backward(self, grad_output):
-        return grad_output
-
-def with_inputs():
-    return Wrong(), np.ones((2, 3)) * [[-1], [1]]
-
-ready = nn.Linear(3, 2)
-
-def no_module():
-    return 3
-"""
-
-
-@pytest.fixture
-def author(tmp_path, monkeypatch):
-    (tmp_path / "authors_layers.py").write_text(AUTHOR)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path[:])
-    monkeypatch.delitem(sys.modules, "authors_layers", raising=False)
-    state = nn.get_rng_state()
-    yield
-    nn.set_rng_state(state)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "words"),
-    [
-        (["authors_layers:Mine", "--shape", "4,3"], 0, "Mine(): all gradients are right"),
-        (["authors_layers:Mine", "--shape", "4,3", "--full", "--seed", "5"], 0, "all gradients are right"),
-        (["authors_layers:ready", "--shape", "4,3"], 0, "Linear(3, 2): all gradients are right"),
-        (["authors_layers:Wrong", "--shape", "4,3"], 1, "passed through"),
-        (["authors_layers:with_inputs"], 1, "Wrong(): the gradient of input is wrong"),
-    ],
-)
-def test_command_line(author, capsys, arguments, status, words):
-    assert command_line(["gradcheck", *arguments]) == status
-    assert words in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["authors_layers:Mine"], "gives no inputs: add --shape"),
-        (["authors_layers:with_inputs", "--shape", "3"], "gives the inputs too"),
-        (["authors_layers"], "expected package.module:factory, got authors_layers"),
-        (["authors_layers:Other"], "authors_layers has no Other"),
-        (["nowhere.layers:Other"], "there is no module nowhere"),
-        (["authors_layers:no_module"], "should return a Module"),
-        (["authors_layers:Mine", "--shape", "a"], "argument --shape: invalid"),
-    ],
-)
-def test_command_line_refuses(author, capsys, arguments, words):
-    with pytest.raises(SystemExit) as caught:
-        command_line(["gradcheck", *arguments])
-    assert caught.value.code == 2 and words in capsys.readouterr().err
-
-
-def test_command_line_as_people_run_it(author):
-    run = subprocess.run(
-        [sys.executable, "-m", "nn", "gradcheck", "authors_layers:Wrong", "--shape", "4,3"],
-        capture_output=True,
-        text=True,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-    )
-    assert run.returncode == 1 and "Wrong(): the gradient of input is wrong" in run.stdout and not run.stderr
-
-
-# ---- scripts/verify.py
-
-
-@pytest.fixture
-def verify(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    return importlib.import_module("verify")
-
-
-def test_verify_is_green_and_writes_a_table_of_every_row(tmp_path):
-    table = tmp_path / "gradients.md"
-    command = [sys.executable, ROOT / "scripts" / "verify.py", "--markdown", table]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert run.returncode == 0 and "0 faults" in run.stdout, run.stderr
-    assert rows_of(table) == rows_of(ROOT / "docs" / "gradients.md") == [case.name for case in CASES], (
-        "the rows have changed: run python scripts/verify.py --markdown docs/gradients.md"
-    )
-    assert len(re.findall(r"^textbook ", run.stdout, re.MULTILINE)) == len(CORRECT)
-
-
-def rows_of(table):
-    return re.findall(r"^\| ([^|-][^|]*) \| [\d-]", table.read_text(), re.MULTILINE)
-
-
-def test_verify_fails_where_anything_is_off(verify, monkeypatch, capsys):
-    case = next(case for case in CASES if case.name == "Tanh")
-    wrong = dataclasses.replace(case, build=lambda: spoil(nn.Tanh(), dx=lambda v: 2 * v.dx))
-    monkeypatch.setattr(verify, "CASES", [case, wrong])
-    with pytest.raises(SystemExit) as caught:
-        verify.main(verify.parse([]))
-    text = str(caught.value.code)
-    assert "Tanh, seed 0: Tanh(): the gradient of input is wrong" in text
-    assert "Tanh: PyTorch, float64: off by 1.0e+00, which is more than 1e-12" in text
-    assert len(re.findall("OFF", capsys.readouterr().out)) == 1
-
-
-def test_verify_compares_outputs_dtypes_and_shapes(verify):
-    case = next(case for case in CASES if case.name == "Tanh")
-
-    class Offset(nn.Tanh):
-        def forward(self, x):
-            return super().forward(x) + 1e-9
-
-    class Wide(nn.Tanh):
-        def forward(self, x):
-            return super().forward(x).astype(np.float64)
-
-    golden = nn.load(ROOT / "tests" / "golden.npz")["Tanh"]
-    for build, columns in (
-        (nn.Tanh, set()),
-        (Offset, {"PyTorch, float64"}),
-        (Wide, {"PyTorch, float32", "slopes, float32"}),
-    ):
-        row = verify.Row("Tanh", build, case.draw, golden)
-        verify.against_slopes(row, 0)
-        verify.against_pytorch(row)
-        assert {fault.split(": ")[1] for fault in row.faults} == columns
-    assert verify.relative(np.ones(2), np.ones(3)) == np.inf and verify.relative(np.zeros(2), np.zeros(2)) == 0
-    assert verify.relative(np.array([1.0, 2.0]), np.array([1.0, 4.0])) == 0.5
