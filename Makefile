@@ -17,7 +17,7 @@ lint: .venv/linters
 
 # Break layers and optimizers in 320 random places and count what the tests notice: see docs/mutation.md.
 mutants: .venv/mutation
-	.venv/bin/python scripts/mutate.py
+	.venv/bin/python tools/mutate.py
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv --clear .venv

@@ -24,30 +24,30 @@ from .branch import ParallelTable as ParallelTable
 from .branch import Residual as Residual
 
 # Linear maps and shapes
-from .linear import Flatten as Flatten
-from .linear import Identity as Identity
-from .linear import Linear as Linear
+from .layers.shape import Flatten as Flatten
+from .layers.shape import Identity as Identity
+from .layers.linear import Linear as Linear
 
 # Activations
-from .activation import LeakyReLU as LeakyReLU
-from .activation import LogSoftmax as LogSoftmax
-from .activation import ReLU as ReLU
-from .activation import Sigmoid as Sigmoid
-from .activation import Softmax as Softmax
-from .activation import Softplus as Softplus
-from .activation import Tanh as Tanh
+from .layers.activation import LeakyReLU as LeakyReLU
+from .layers.activation import LogSoftmax as LogSoftmax
+from .layers.activation import ReLU as ReLU
+from .layers.activation import Sigmoid as Sigmoid
+from .layers.activation import Softmax as Softmax
+from .layers.activation import Softplus as Softplus
+from .layers.activation import Tanh as Tanh
 
 # Noise
-from .dropout import Dropout as Dropout
+from .layers.dropout import Dropout as Dropout
 
 # Losses
-from .loss import BCEWithLogitsLoss as BCEWithLogitsLoss
-from .loss import CrossEntropyLoss as CrossEntropyLoss
-from .loss import HalfSquaredLoss as HalfSquaredLoss
-from .loss import HuberLoss as HuberLoss
-from .loss import L1Loss as L1Loss
-from .loss import Loss as Loss
-from .loss import MSELoss as MSELoss
+from .losses.classification import BCEWithLogitsLoss as BCEWithLogitsLoss
+from .losses.classification import CrossEntropyLoss as CrossEntropyLoss
+from .losses.regression import HalfSquaredLoss as HalfSquaredLoss
+from .losses.regression import HuberLoss as HuberLoss
+from .losses.regression import L1Loss as L1Loss
+from .losses.base import Loss as Loss
+from .losses.regression import MSELoss as MSELoss
 
 # Chance
 from .random import get_rng_state as get_rng_state
@@ -55,8 +55,8 @@ from .random import manual_seed as manual_seed
 from .random import set_rng_state as set_rng_state
 
 # Looking into a model
-from .watchers import first_nonfinite as first_nonfinite
-from .watchers import summary as summary
+from .inspection import first_nonfinite as first_nonfinite
+from .inspection import summary as summary
 
 # Files
 from .serialization import load as load
@@ -77,29 +77,31 @@ if TYPE_CHECKING:
     from .graph import trace as trace
 
     # Mathematics as data
-    from .columns import column_equations as column_equations
-    from .equation import evaluate_equations as evaluate_equations
-    from .notation import to_latex as to_latex
-    from .notation import to_mathml as to_mathml
-    from .notation import to_text as to_text
+    from .mathematics.columns import column_equations as column_equations
+    from .mathematics.equation import evaluate_equations as evaluate_equations
+    from .mathematics.notation import to_latex as to_latex
+    from .mathematics.notation import to_mathml as to_mathml
+    from .mathematics.notation import to_text as to_text
 
 _ASKED_FOR = {
     "gradcheck": "checking",
     "GradcheckError": "checking",
     "trace": "graph",
-    "column_equations": "columns",
-    "evaluate_equations": "equation",
-    "to_latex": "notation",
-    "to_mathml": "notation",
-    "to_text": "notation",
+    "column_equations": "mathematics.columns",
+    "evaluate_equations": "mathematics.equation",
+    "to_latex": "mathematics.notation",
+    "to_mathml": "mathematics.notation",
+    "to_text": "mathematics.notation",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _ASKED_FOR:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(f".{_ASKED_FOR[name]}", __name__), name)
-    return value
+if not TYPE_CHECKING:  # so that type checkers flag a name that there is not
+
+    def __getattr__(name: str) -> Any:
+        if name not in _ASKED_FOR:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(importlib.import_module(f".{_ASKED_FOR[name]}", __name__), name)
+        return value
 
 
 def __dir__() -> list[str]:

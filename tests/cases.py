@@ -1,6 +1,6 @@
 """The table: a row for each configuration of each layer and loss. Every check of `test_cases.py` runs on every row.
 
-To add a layer, add rows here, a forward to `references.py`, and run `scripts/golden.py`.
+To add a layer, add rows here, a forward to `references.py`, and run `tools/golden.py`.
 """
 
 from collections.abc import Callable

@@ -73,7 +73,7 @@ def test_backward_is_the_derivative(case, mode):
 def test_golden_numbers(case, mode):
     golden = GOLDEN[case.name]
     if mode not in golden:
-        assert case.drawn, "the row has no golden numbers: run scripts/golden.py"
+        assert case.drawn, "the row has no golden numbers: run tools/golden.py"
         return
     expected = golden[mode]
     module = case.build().double().train(mode == "train")

@@ -13,7 +13,7 @@ from test_cases import Setup, every_mode, rows
 
 import nn
 from nn.container import Container
-from nn.equation import (
+from nn.mathematics.equation import (
     evaluate,
     forward_values,
     gradient_names,

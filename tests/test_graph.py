@@ -734,9 +734,10 @@ SUM = "Sum returned an array of shape (5, 3) that no module made"
 COVER = f"trace cannot follow Sum: {SUM}, and Sum has no backward that covers it; use CAddTable, CMulTable"
 NOT_HELD = "Linear(2, 1, dtype='float64') is called, and no module holds it as an attribute"
 OTHER = "gives other gradients than the walk through the graph for W₀, b₀: does a module overwrite a gradient"
+CLASS = "expects a Module as model, got <class 'nn.layers.linear.Linear'>: write Linear()"
 REFUSED = [
-    (nn.Linear, LOSS, X, Y, TypeError, "expects a Module as model, got <class 'nn.linear.Linear'>: write Linear()"),
-    (mlp(), nn.MSELoss, X, Y, TypeError, "as criterion, got <class 'nn.loss.MSELoss'>: write MSELoss()"),
+    (nn.Linear, LOSS, X, Y, TypeError, CLASS),
+    (mlp(), nn.MSELoss, X, Y, TypeError, "as criterion, got <class 'nn.losses.regression.MSELoss'>: write MSELoss()"),
     ([linear(2, 1)], LOSS, X, Y, TypeError, "expects a Module as model, got [Linear"),
     (mlp(), LOSS, "text", Y, TypeError, "expects x to be an array of real numbers, got dtype <U4"),
     (mlp(), LOSS, X, Y + 1j, TypeError, "expects y to be an array of real numbers, got dtype complex128"),

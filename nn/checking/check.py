@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..loss import Loss
+from ..losses.base import Loss
 from ..module import Module, watching
-from ..nest import leaves, named_leaves, with_leaves
 from ..parameter import NUMERIC
 from ..random import default_generator
+from ..tree import leaves, named_leaves, with_leaves
 from .comparing import Comparison, Sample, compare
 from .diagnosis import diagnose
 from .evidence import Evidence

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from ..nest import named_leaves
+from ..tree import named_leaves
 from .comparing import STEP, slopes
 from .evidence import SAME, Evidence
 from .vocabulary import FORMULAS, filled, origin, rest_of, vector_origin

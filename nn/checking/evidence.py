@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..nest import named_leaves
+from ..tree import named_leaves
 from .comparing import Sample, slopes
 from .experiment import Experiment
 

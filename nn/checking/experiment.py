@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..module import Module, held_generators
-from ..nest import leaves, named_leaves, with_leaves
 from ..parameter import Buffer
 from ..random import default_generator, get_rng_state, set_rng_state
+from ..tree import leaves, named_leaves, with_leaves
 
 # ---- numbers in nested inputs and outputs
 

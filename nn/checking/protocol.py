@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..loss import Loss
+from ..losses.base import Loss
 from ..module import Module
-from ..nest import leaves, named_leaves, with_leaves
+from ..tree import leaves, named_leaves, with_leaves
 from .experiment import Experiment, flat, is_floating, rewind, stir
 from .report import Fault
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..nest import named_leaves
+from ..tree import named_leaves
 from .evidence import SAME, Evidence
 
 CLOSE = 1e-3  # how well a layer that adds an epsilon agrees with a plain statistic

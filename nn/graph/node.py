@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..loss import Loss
+from ..losses.base import Loss
+from ..mathematics.notation import SUBSCRIPTS
 from ..module import Module, title
-from ..notation import SUBSCRIPTS
 
 DIRECTIONS = ("down", "right")  # in which the computation flows in a drawing
 CRITERION = "criterion"  # the path of the loss, which stands outside the model

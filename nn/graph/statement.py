@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..columns import column_equations
-from ..equation import (
+from ..mathematics.columns import column_equations
+from ..mathematics.equation import (
     attribute_values,
     evaluate,
     gradient_names,
@@ -20,8 +20,8 @@ from ..equation import (
     scalar_symbols,
     settle_equations,
 )
+from ..mathematics.notation import to_latex, to_mathml, to_text
 from ..module import Module, title
-from ..notation import to_latex, to_mathml, to_text
 from ..random import default_generator
 from .node import Call, as_column, leaves
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..loss import Loss
+from ..losses.base import Loss
 from ..module import Module, calling
 from ..random import get_rng_state
 from .node import CRITERION, Call, Node, flattened, leaves, matched, placed

@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .module import Module
-from .numeric import log_softmax, sigmoid, softmax, softplus
+from ..module import Module
+from ..numeric import log_softmax, sigmoid, softmax, softplus
 
 
 class ReLU(Module):

@@ -1,6 +1,6 @@
 """Write tests/golden.npz: PyTorch's forwards and gradients of every row of tests/cases.py, in float64.
 
-Run by hand where PyTorch is installed, after adding rows: `python scripts/golden.py`. The test suite reads the file
+Run by hand where PyTorch is installed, after adding rows: `python tools/golden.py`. The test suite reads the file
 and needs no PyTorch. A row's repr builds the PyTorch module too: names and arguments are the same.
 """
 

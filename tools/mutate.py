@@ -1,6 +1,6 @@
 """Break the code of layers and optimizers in one random place after another, and count what the tests notice.
 
-    python scripts/mutate.py --mutants 320 --seed 0
+    python tools/mutate.py --mutants 320 --seed 0
 
 Every mutant replaces one operator, comparison, number or boolean, in a copy of the repository. cosmic-ray makes the
 replacements and runs the tests; this script draws the places. Survivors are printed: docs/mutation.md explains them.
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # What is mutated, by package: the files, and the tests that must notice.
 TARGETS = {
     "nn": (
-        ("linear", "activation", "dropout", "loss", "numeric", "container", "branch", "module", "init"),
+        ("layers/*", "losses/*", "numeric", "container", "branch", "module", "init"),
         ("cases", "bad_input", "numbers", "module", "branch", "equations"),
     ),
     "optim": (
@@ -102,8 +102,8 @@ def draw(seed: int) -> Iterator[MutationSpec]:
     """Yield mutants in random order, one a place."""
     every: dict[Place, list[Mutation]] = {}
     for package, (files, _) in TARGETS.items():
-        for file in files:
-            every |= places(f"{package}/{file}.py")
+        for file in itertools.chain(*(Path(package).glob(f"{name}.py") for name in files)):
+            every |= places(str(file))
     generator = random.Random(seed)
     order = sorted(every)
     generator.shuffle(order)

@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .module import Module
-from .random import default_generator
+from ..module import Module
+from ..random import default_generator
 
 
 class Dropout(Module):

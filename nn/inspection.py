@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .module import Module, count_parameters, no_grad, title, watching
-from .nest import leaves
 from .parameter import Parameter
 from .random import get_rng_state, set_rng_state
+from .tree import leaves
 
 _WIDTH = 80  # columns of a terminal
 _SHAPE_WIDTH = 30  # of which a shape may take so many

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .parameter import Buffer, Parameter
-from .random import default_generator
+from ..parameter import Buffer, Parameter
+from ..random import default_generator
 
 
 class Stated(Protocol):

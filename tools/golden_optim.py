@@ -2,7 +2,7 @@
 
 Needs PyTorch, which the tests themselves do not; run by hand, when a case is added:
 
-    python scripts/golden_optim.py
+    python tools/golden_optim.py
 
 A case trains two groups of parameters with the stored gradients, and holds the values after each step; a case with
 schedules holds the rates (and what is cycled with them) at the beginning and after each of their steps instead.

@@ -1,0 +1,1 @@
+"""Mathematics as data: the language in which modules state what they compute."""
