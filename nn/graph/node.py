@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-import keyword
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..losses.base import Loss
-from ..mathematics.notation import SUBSCRIPTS
+from ..mathematics.columns import as_column
+from ..mathematics.notation import Shown, Text
 from ..module import Module, title
 
 DIRECTIONS = ("down", "right")  # in which the computation flows in a drawing
@@ -59,17 +59,12 @@ class Node:
     @property
     def name(self) -> str:
         """The letter with its subscript."""
-        if not self.subscript or self.subscript.isdecimal():
-            return self.letter + self.subscript.translate(SUBSCRIPTS)
-        return f"{self.letter}[{self.subscript}]"
+        return Text().shown_symbol(self.symbol()).text
 
-    @property
-    def expression(self) -> str:
-        """The name as an equation may hold it."""
-        if not self.letter.isidentifier() or keyword.iskeyword(self.letter):
-            return repr(self.name)
-        plain = not self.subscript or self.subscript.isdecimal()
-        return self.letter + (self.subscript if plain else f"[{self.subscript!r}]")
+    def symbol(self, symbol: str = "", gradient: bool = False) -> Shown:
+        """Return the name, or the gradient by it, as it stands in formulas in the place of a symbol."""
+        scalar = not self.value.ndim or (self.is_sample and self.kind == "loss")
+        return Shown(symbol, self.letter, self.subscript, gradient, scalar)
 
     @property
     def shape(self) -> tuple[int, ...]:
