@@ -189,11 +189,6 @@ class _Joining(Module):
         shape = first.shape if same_shape else None
         return [first, *(self.cast(x, first.dtype, shape, f"input {i}") for i, x in enumerate(inputs[1:], 1))]
 
-    @property
-    def equations(self) -> str:
-        """What two inputs make; `equations_of` has it for any number."""
-        return self.equations_of(2)
-
 
 class CAddTable(_Joining):
     """y = x₀ + x₁ + ..., the sum of its inputs, entry by entry and never broadcast (Torch7's name).

@@ -94,9 +94,9 @@ class Module:
     Attributes:
         training: True in training mode, False after `eval()`.
         needs_input_grad: False lets a model's first layer return None from backward and spare a product.
-        equations: what the module computes, as lines of the language in `nn.mathematics`: the output y (several: y0, y1,
-            ...; of a loss: its values L), then the gradients, dx and one for each parameter, from dy, which comes in.
-            Empty when nothing is stated.
+        equations: what the module computes, as lines of the language of `nn.mathematics`: the output y (several: y0,
+            y1, ...; of a loss: its values L), then the gradients, dx and one for each parameter, from dy, which comes
+            in. Empty when nothing is stated.
         symbols: ties letters in `equations` to attributes: {"W": "weight"}.
         input_symbols, output_symbols: the letters of inputs and outputs in `equations`, where they are others.
 
@@ -120,7 +120,7 @@ class Module:
 
     training: bool = True
     needs_input_grad: bool = True
-    equations: str = ""
+    equations: ClassVar[str] = ""
     symbols: ClassVar[Mapping[str, str]] = {}
     input_symbols: tuple[str, ...] = ()
     output_symbols: tuple[str, ...] = ()

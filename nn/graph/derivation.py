@@ -9,8 +9,8 @@ import numpy as np
 
 from ..mathematics.notation import Latex, MathML, mathml_element
 from ..module import title
-from .node import CRITERION, Node
 from .formula import Formula
+from .node import CRITERION, Node
 from .steps import Step
 
 ROWS, COLUMNS = 4, 5  # how much of an array is shown
@@ -220,10 +220,7 @@ def _latex_array(array: np.ndarray) -> str:
 
 def _latex(step: Step) -> str:
     name = Latex().shown_symbol(step.node.symbol(gradient=step.is_gradient)).text
-    lines = [
-        rf"\medskip\textbf{{${name}$}}"
-        + ("" if step.formula else f": {_latex_text(step.remark or 'given')}")
-    ]
+    lines = [rf"\medskip\textbf{{${name}$}}" + ("" if step.formula else f": {_latex_text(step.remark or 'given')}")]
     lines += [rf"\[ {step.formula.to_latex()} \]"] if step.formula else [""]
     for word, what in details(step):
         if word == "value":

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..mathematics.columns import Columns
+from ..mathematics.columns import Columns, entries
 from ..mathematics.notation import Latex, MathML, Notation, Shown, Text, mathml_element, shown, split_name
-from ..mathematics.program import EquationError, Line, Loop, base, is_ellipsis
+from ..mathematics.program import EquationError, Line, Loop, is_ellipsis
 from ..mathematics.statement import Statement, used_names
 from ..module import title
 from ..random import default_generator
@@ -103,7 +103,7 @@ class CallStatement:
         for symbol, node in symbols.items():
             self.names[symbol] = node.symbol(symbol)
             self.names[f"d{symbol}"] = node.symbol(f"d{symbol}", gradient=True)
-            if node.kind == "loss" and not np.ndim(self.values.get(symbol)):
+            if node.kind == "loss" and not np.ndim(self.values.get(symbol, 0)):
                 self.names[f"d{symbol}"] = ast.Constant(1)
 
     def _take_sample(self, statement: Statement, generator: np.random.Generator) -> None:
@@ -113,7 +113,7 @@ class CallStatement:
         except EquationError as error:
             self.lines, self.remark = [], str(error)
             return
-        self.lines = columns.lines
+        self.lines = list(columns.lines)
         self.values = columns.evaluate(generator)
 
     def _own(self, symbol: str) -> Shown:
@@ -186,15 +186,13 @@ def written(
                 names[local] = Shown(local, local, statement.call.path, scalar=not np.ndim(statement.values[local]))
             where[statement, local] = statement.formula(local, names)
         lines = statement.lines_of(symbol)
-        whole = len(lines) == 1 and isinstance(lines[0], Line) and isinstance(lines[0].targets[0], ast.Name)
-        whole = whole and len(lines[0].targets) == 1
-        if not whole and len(terms) == 1:
+        line = lines[0] if len(lines) == 1 else None
+        if not _is_of_whole_arrays(line) and len(terms) == 1:
             return statement.formula(symbol, names), None, list(where.values())
-        if whole:
-            parts.append(shown(lines[0].value, names))
-            entries = [node for node in ast.walk(lines[0].value) if isinstance(node, ast.Subscript) and base(node)]
-            indexed = any(not is_ellipsis(node.slice) for node in entries)
-            sizes.append(None if indexed else shown(lines[0].value, _shapes(statement, names)))
+        if isinstance(line, Line) and _is_of_whole_arrays(line):
+            parts.append(shown(line.value, names))
+            plain = all(is_ellipsis(node.slice) for node in entries(line))
+            sizes.append(shown(line.value, _shapes(statement, names)) if plain else None)
         else:
             parts.append(Shown("", "G", str(number)))
             sizes.append(None)
@@ -210,6 +208,14 @@ def written(
     if None not in sizes:
         shapes = equation(Shown("", str(value.shape), literal=True), _sum([size for size in sizes if size is not None]))
     return formula, shapes, list(where.values())
+
+
+def _is_of_whole_arrays(line: Line | Loop | None) -> bool:
+    """Tell whether a line states one array at once."""
+    if not isinstance(line, Line) or len(line.targets) != 1:
+        return False
+    (target,) = line.targets
+    return isinstance(target, ast.Name) or (isinstance(target, ast.Subscript) and is_ellipsis(target.slice))
 
 
 def _sum(parts: Sequence[ast.expr]) -> ast.expr:

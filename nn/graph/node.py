@@ -77,7 +77,8 @@ class Node:
             return array
         if self.kind == "loss" and array.size == 1:
             return array.reshape(())
-        return as_column(array, self.kind == "parameter")
+        of_sample = self.kind != "parameter" and array.ndim == 2 and len(array) == 1
+        return as_column(array[0] if of_sample else array) if of_sample or self.kind == "parameter" else array
 
     @property
     def differentiable(self) -> bool:
@@ -182,12 +183,6 @@ def check_direction(direction: str) -> None:
 def placed(module: Module, path: str) -> str:
     """Return a module in one line, with its place in the model before it."""
     return f"{path} ({title(module)})" if path else title(module)
-
-
-def as_column(array: np.ndarray, constant: bool) -> np.ndarray:
-    """Return a batch of one vector, or a constant vector such as a parameter, as a column; all else as it is."""
-    flat = array.ndim == 1 if constant else array.ndim == 2 and len(array) == 1
-    return array.reshape(-1, 1) if flat else array
 
 
 def flattened(nest: Any) -> list:

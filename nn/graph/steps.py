@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .formula import CallStatement, Formula, equation, written
 from .node import Call, Node
 from .replay import TOLERANCE, Difference, Replay
-from .formula import CallStatement, Formula, equation, written
 
 LOOSE = 1e-3  # the tolerance for float32 against central differences in float64
 

@@ -42,7 +42,6 @@ class ReLU(Module):
         return g * (y > 0)
 
 
-
 class LeakyReLU(Module):
     """y = x where x > 0, and negative_slope · x elsewhere (Maas et al., 2013).
 
@@ -107,7 +106,6 @@ class Sigmoid(Module):
         return g * y * (1 - y)
 
 
-
 class Tanh(Module):
     """y = tanh(x), with derivative 1 - y².
 
@@ -133,7 +131,6 @@ class Tanh(Module):
         y = self.saved()
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return g * (1 - y * y)
-
 
 
 class Softplus(Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,7 +38,6 @@ class Identity(Module):
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
         x = self.saved()
         return self.cast(grad_output, x.dtype, x.shape, "grad_output")
-
 
 
 class Flatten(Module):

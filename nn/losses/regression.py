@@ -43,7 +43,6 @@ class HalfSquaredLoss(Loss):
         return (g * r.T).T  # transposed, so that an array of one g a sample meets the samples
 
 
-
 class MSELoss(Loss):
     """J = (f - y)², elementwise.
 
@@ -74,7 +73,6 @@ class MSELoss(Loss):
         return 2 * self.upstream(grad_output, r.shape, r.dtype) * r
 
 
-
 class L1Loss(Loss):
     """J = |f - y|, elementwise, with derivative 0 where f = y.
 
@@ -103,7 +101,6 @@ class L1Loss(Loss):
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
         r = self.saved()
         return self.upstream(grad_output, r.shape, r.dtype) * np.sign(r)
-
 
 
 class HuberLoss(Loss):

@@ -81,8 +81,7 @@ class Columns:
     def column(self, line: Line) -> Line:
         """Return a line for one sample."""
         name = line.names[0]
-        indexed = [node for part in (*line.targets, line.value) for node in ast.walk(part) if _has_places(node)]
-        if indexed:
+        if indexed := entries(line):
             return self.without_sample(line, self.sample_index(indexed))
         for symbol in names_in(line.value) - self.matrices:
             if symbol in self.statement.inputs and self._is_floating(symbol) and np.ndim(self.values[symbol]) != 2:
@@ -159,7 +158,7 @@ class Columns:
         """Return how many axes `...` stands for in an entry."""
         if not isinstance(node, ast.Subscript) or not any(map(is_ellipsis, subscripts(node))):
             return 0
-        value = self.values.get(base(node), self.values.get(base(node)[1:]))
+        value = self.values.get(base(node), self.values.get(base(node)[1:], ()))
         return np.ndim(value) - len(subscripts(node)) + 1
 
     # ---- the values
@@ -174,9 +173,9 @@ class Columns:
         known = {name: self.first(name, value) for name, value in self.values.items() if name in given}
         ranges: dict[str, int] = {}
         for line in self.run:
-            places = [node for part in (*line.targets, line.value) for node in ast.walk(part) if _has_places(node)]
-            form = (lambda value: value) if places else as_column
-            walker = Walker({name: form(value) for name, value in known.items()}, generator, ranges)
+            whole = not entries(line)
+            given_form = {name: as_column(value) if whole else value for name, value in known.items()}
+            walker = Walker(given_form, generator, ranges)
             walker.run([line])
             for name, value in walker.stated().items():
                 shape = self.shape_of(name)
@@ -193,11 +192,10 @@ def as_column(value: Any) -> Any:
     return value[:, None] if np.ndim(value) == 1 else value
 
 
-def _has_places(node: ast.AST) -> bool:
-    """Tell whether a tree is an entry of an array, x[n, i], or a reduction over indices; not x.shape[0]."""
-    if isinstance(node, ast.Subscript):
-        return bool(base(node))
-    return False
+def entries(line: Line) -> list[ast.Subscript]:
+    """Return the entries of arrays in a line, such as x[n, i]; not x.shape[0]."""
+    nodes = [node for part in (*line.targets, line.value) for node in ast.walk(part)]
+    return [node for node in nodes if isinstance(node, ast.Subscript) and base(node)]
 
 
 def _copied(node: ast.expr) -> ast.expr:
@@ -252,8 +250,8 @@ class Whole:
                 return ast.Attribute(self.of(value, True), name)
             case ast.Subscript(value=ast.Attribute(value=value, attr="shape"), slice=axis):
                 return self.length(value, axis)
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="sum"), args=[]):
-                column = self.of(node.func.value, True)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name) as whole, attr="sum"), args=[]):
+                column = self.of(whole, True)
                 return column if np.ndim(self.value(name)) == 1 else ast.Call(ast.Attribute(column, "sum"), [], [])
             case ast.Call(func=ast.Attribute(value=value, attr="sum"), args=[axis, *_]) if self.axis(axis) == 0:
                 if self.over_samples:

@@ -21,14 +21,21 @@ SUBSCRIPTS = str.maketrans("0123456789aehijklmnoprstuvx", "₀₁₂₃₄₅₆
 FROM_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 SUPERSCRIPTS = str.maketrans("0123456789−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 LOOSE, RELATION, SUM, PRODUCT, FRACTION, POWER, ATOM = range(7)  # how tightly what is written holds together
+# fmt: off
 COMPARISONS = {
-    **{ast.Gt: ">", ast.GtE: "≥", ast.Lt: "<", ast.LtE: "≤", ast.Eq: "=", ast.NotEq: "≠"},
-    **{ast.In: "∈", ast.NotIn: "∉", ast.Is: "=", ast.IsNot: "≠"},
+    ast.Gt: ">", ast.GtE: "≥", ast.Lt: "<", ast.LtE: "≤", ast.Eq: "=", ast.NotEq: "≠",
+    ast.In: "∈", ast.NotIn: "∉", ast.Is: "=", ast.IsNot: "≠",
 }
 GREEK = {
-    **{"alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "epsilon": "ε", "eta": "η"},
-    **{"lambda": "λ", "mu": "μ", "rho": "ρ", "sigma": "σ", "tau": "τ"},
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "epsilon": "ε", "eta": "η",
+    "lambda": "λ", "mu": "μ", "rho": "ρ", "sigma": "σ", "tau": "τ",
 }
+LATEX_SIGNS = {
+    "−": "-", "⊙": r"\odot", "≥": r"\ge", "≤": r"\le", "≠": r"\ne", "∈": r"\in", "∉": r"\notin", "‖": r"\|",
+    "⌊": r"\lfloor", "⌋": r"\rfloor", "∑": r"\sum", "∏": r"\prod", "max": r"\max", "min": r"\min",
+    "+=": r"\mathrel{+}=", "mod": r"\bmod", "…": r"\dots",
+}
+# fmt: on
 
 
 class Shown(ast.Name):
@@ -133,9 +140,7 @@ def mathml_element(inside: str) -> str:
     return f'<math xmlns="http://www.w3.org/1998/Math/MathML">{inside}</math>'
 
 
-def _of_source(
-    notation: type[Notation], source: str, rename: Mapping[str, str] | None, scalars: Iterable[str]
-) -> str:
+def _of_source(notation: type[Notation], source: str, rename: Mapping[str, str] | None, scalars: Iterable[str]) -> str:
     source = inspect.cleandoc(source).translate(FROM_SUBSCRIPTS)
     rename = rename or {}
     scalars = {*scalars, *(rename[name] for name in scalars if name in rename)}
@@ -146,7 +151,8 @@ def _of_source(
         lines = [Line((ast.Name("_"),), value, False, 1)]
         return notation.of_program(lines, scalars).at(shown(value, names), LOOSE)
     program = parse(source)
-    names |= {name: Shown(name, *split_name(rename.get(name[1:], name[1:])), gradient=True) for name in gradients(program)}
+    for name in gradients(program):
+        names[name] = Shown(name, *split_name(rename.get(name[1:], name[1:])), gradient=True)
     return notation.of_program(program, scalars).lines(program, names)
 
 
@@ -188,9 +194,7 @@ class Notation(ABC):
         sequences: the symbols that are stated step by step.
     """
 
-    def __init__(
-        self, scalars: Iterable[str] = (), indices: Iterable[str] = (), sequences: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, scalars: Iterable[str] = (), indices: Iterable[str] = (), sequences: Iterable[str] = ()) -> None:
         self.scalars, self.indices, self.sequences = frozenset(scalars), frozenset(indices), frozenset(sequences)
         self.depth = 0  # of subscripts: all that stands in them is numbers
 
@@ -213,9 +217,7 @@ class Notation(ABC):
         return cls({*scalars, *(loop.variable for loop in loops(program)), *sizes}, indices, sequences)
 
     @staticmethod
-    def knowledge(
-        program: Iterable[Line | Loop], scalars: Iterable[str] = ()
-    ) -> tuple[frozenset[str], frozenset[str]]:
+    def knowledge(program: Iterable[Line | Loop], scalars: Iterable[str] = ()) -> tuple[frozenset[str], frozenset[str]]:
         """Return which names in a program are indices, and which are stated step by step."""
         program = list(program)
         every = list(flat(program))
@@ -358,8 +360,8 @@ class Notation(ABC):
             case ast.Call(func=ast.Attribute(value=value, attr=name), args=axes):
                 return self.over(name, value, *axes)
             case ast.Call(func=ast.Name(id=name), args=arguments):
-                word = REDUCTIONS[name] if name in REDUCTIONS else WORDS[name]
-                return word.show(self, arguments) if word.show else self.function(name, arguments)
+                entry = REDUCTIONS[name] if name in REDUCTIONS else WORDS[name]
+                return entry.show(self, arguments) if entry.show else self.function(name, arguments)
         raise ValueError(f"there is no way to write {ast.dump(node)}")
 
     def shown_symbol(self, node: Shown) -> Piece:
@@ -370,7 +372,7 @@ class Notation(ABC):
 
     def entry(self, value: ast.expr, places: list[ast.expr]) -> Piece:
         """Write an array's entry, x[i, j], or a step of a sequence; of a gradient, the derivative by that entry."""
-        if all(map(is_ellipsis, places)):
+        if all(map(is_ellipsis, places)) and not self.indices:
             return self.write(value)
         self.depth += 1
         where = self.comma_close.join(self.write(place).text for place in places)
@@ -381,16 +383,16 @@ class Notation(ABC):
         if isinstance(value, ast.Name) and not isinstance(value, Shown) and re.fullmatch(r"d[A-Za-z]\d*", value.id):
             return self.entry(Shown(value.id, *split_name(value.id[1:]), gradient=True), places)
         of = self.write(value)
-        text = of.text if of.level == ATOM and of.kind != "indexed" else self.enclosed(value, of)
-        return Piece(self.script(text, subscript=where), ATOM, "indexed")
+        plain = of.level == ATOM and (of.kind != "indexed" or self.chains)
+        return Piece(self.script(of.text if plain else self.enclosed(value, of), subscript=where), ATOM, "indexed")
 
     def is_scalar(self, node: ast.AST) -> bool:
         """Tell whether an expression is one number, whatever the arrays."""
         if self.depth:
             return True
         match node:
-            case Shown(scalar=scalar):
-                return scalar
+            case Shown():
+                return node.scalar
             case ast.Constant() | ast.Attribute(attr="size" | "ndim"):
                 return True
             case ast.Subscript(value=ast.Attribute(attr="shape")):
@@ -421,7 +423,7 @@ class Notation(ABC):
         if not of_matrices and (_is_one(left) or _is_one(right)):
             return self.write(right if _is_one(left) else left)
         scalar = any(map(self.is_scalar, (left, right)))
-        kind = "matrices" if of_matrices else "scalar" if scalar else "entries"
+        kind = "matrices" if of_matrices else "scalar" if by_number else "entries"
         a, b = self.write(left), self.write(right)
         first, second, result = a.text, b.text, kind
         if a.level < PRODUCT or (a.level == PRODUCT and a.kind not in ("scalar", kind)):
@@ -455,6 +457,7 @@ class Notation(ABC):
 
     # ---- how a format writes it
 
+    chains = False  # whether a subscript may follow another one
     comma = ", "
     comma_close = ","  # in subscripts
 
@@ -537,6 +540,8 @@ def _without_sign(node: ast.expr) -> ast.expr | None:
 class Text(Notation):
     """One line of Unicode."""
 
+    chains = True
+
     def stacked(self, lines: list[tuple[int, str]]) -> str:
         return "\n".join("  " * depth + line for depth, line in lines)
 
@@ -572,7 +577,8 @@ class Text(Notation):
     def script(self, base: str, subscript: str = "", superscript: str = "") -> str:
         if subscript:
             small = subscript.translate(SUBSCRIPTS)
-            return base + (small if len(subscript) == 1 and not small.isascii() else f"[{subscript}]")
+            low = len(subscript) == 1 and small != subscript and base[-1].isascii()
+            return base + (small if low else f"[{subscript}]")
         plain = re.fullmatch(r"−?\d+", superscript)
         return base + (superscript.translate(SUPERSCRIPTS) if plain else f"^({superscript})")
 
@@ -608,11 +614,7 @@ class Text(Notation):
 class Latex(Notation):
     """LaTeX for mathematics mode, with amsmath."""
 
-    signs: Mapping[str, str] = {
-        **{"−": "-", "⊙": r"\odot", "≥": r"\ge", "≤": r"\le", "≠": r"\ne", "∈": r"\in", "∉": r"\notin", "‖": r"\|"},
-        **{"⌊": r"\lfloor", "⌋": r"\rfloor", "∑": r"\sum", "∏": r"\prod", "max": r"\max", "min": r"\min"},
-        **{"+=": r"\mathrel{+}=", "mod": r"\bmod", "…": r"\dots"},
-    }
+    signs = LATEX_SIGNS
     letters: Mapping[str, str] = {**{letter: name for name, letter in GREEK.items()}, "ε": "varepsilon", "∞": "infty"}
 
     def stacked(self, lines: list[tuple[int, str]]) -> str:

@@ -179,8 +179,8 @@ def _line(node: ast.stmt) -> Line | Loop:
         case ast.AugAssign(target=target, op=ast.Add(), value=value):
             line = Line((target,), value, True, node.lineno)
         case ast.For(target=ast.Name(id=name), iter=steps, body=body, orelse=[]):
-            backwards = isinstance(steps, ast.Call) and base(steps.func) == "reversed" and len(steps.args) == 1
-            if backwards:
+            backwards = isinstance(steps, ast.Call) and base(steps.func) == "reversed"
+            if isinstance(steps, ast.Call) and backwards and len(steps.args) == 1:
                 steps = steps.args[0]
             if not (isinstance(steps, ast.Call) and base(steps.func) == "range" and len(steps.args) == 1):
                 raise EquationError(f"line {node.lineno}, {text!r}: a recurrence runs over range(T) or its reverse")

@@ -388,7 +388,7 @@ class Walker:
             case ast.Call(func=ast.Name(id="random"), args=[shape]):
                 if self.generator is None:
                     raise EquationError("random draws from a generator, and none is given")
-                return default_generator(self.generator).random(self.of(shape))
+                return WORDS["random"].run(self.of(shape), default_generator(self.generator))
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 elementwise = WORDS[name].elementwise
                 return WORDS[name].run(*map(self.of if elementwise else self._whole_array, arguments))
@@ -448,7 +448,8 @@ class Walker:
 
     def _has_indices(self, line: Line) -> bool:
         """Find the indices of a line and their ranges: names within [] that are no symbols."""
-        subscripted = [n for part in (*line.targets, line.value) for n in ast.walk(part) if isinstance(n, ast.Subscript)]
+        nodes = [node for part in (*line.targets, line.value) for node in ast.walk(part)]
+        subscripted = [node for node in nodes if isinstance(node, ast.Subscript)]
         inside = [name for n in subscripted for place in subscripts(n) for name in sorted(names_in(place))]
         found = [name for name in inside if name not in self.values and name != "inf"]
         found += [name for name in sorted(names_in(line.value)) if name in self.ranges]

@@ -6,6 +6,7 @@ import ast
 import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,9 +21,12 @@ from .run import Walker
 class Stated(Protocol):
     """What this file asks of a module; `Module` says what the attributes mean."""
 
-    symbols: Mapping[str, str]
-    input_symbols: tuple[str, ...]
-    output_symbols: tuple[str, ...]
+    @property
+    def symbols(self) -> Mapping[str, str]: ...
+    @property
+    def input_symbols(self) -> tuple[str, ...]: ...
+    @property
+    def output_symbols(self) -> tuple[str, ...]: ...
 
     def equations_of(self, count: int) -> str: ...
 
@@ -114,8 +118,8 @@ class Statement:
         """
         outputs = [self.values[output] for output in self.outputs]
         given = tuple(map(np.ones_like, outputs)) if upstream is None else upstream
-        shapes = [None if g is None else np.shape(g) for g in given]
-        if len(shapes) != len(outputs) or any(s not in (None, np.shape(y)) for s, y in zip(shapes, outputs)):
+        shapes = [np.shape(y) if g is None else np.shape(g) for y, g in zip_longest(outputs, given)]
+        if len(given) != len(outputs) or shapes != list(map(np.shape, outputs)):
             wanted = ", ".join(str(np.shape(y)) for y in outputs)
             raise EquationError(f"{self.module!r} expects upstream gradients of shape {wanted}, got {shapes}")
         self._walker.give({f"d{name}": g for name, g in zip(self.outputs, given, strict=True)})
@@ -150,7 +154,7 @@ class Statement:
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """Return the shape of a symbol."""
-        return np.shape(self.stated.get(name, self.values.get(name)))
+        return np.shape(self.stated[name] if name in self.stated else self.values[name])
 
 
 def evaluate_equations(

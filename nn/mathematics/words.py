@@ -53,19 +53,17 @@ def join(*arguments: Any) -> np.ndarray:
 
 def pad(x: np.ndarray, widths: int | Sequence[int], value: float = 0) -> np.ndarray:
     """Return x with so many more entries of one value on both sides of its last axes, one width an axis."""
-    widths = np.atleast_1d(widths)
-    sides = [(0, 0)] * (x.ndim - len(widths)) + [(width, width) for width in widths]
+    each = np.atleast_1d(widths)
+    sides = [(0, 0)] * (x.ndim - len(each)) + [(width, width) for width in each]
     return np.pad(x, sides, constant_values=value)
 
 
 def crop(x: np.ndarray, widths: int | Sequence[int]) -> np.ndarray:
     """Return x without so many entries on both sides of its last axes: what `pad` was given."""
-    return x[(..., *(slice(width, size - width) for width, size in _sized(widths, x)))]
-
-
-def _sized(widths: int | Sequence[int], x: np.ndarray) -> list[tuple[int, int]]:
-    widths = np.atleast_1d(widths).tolist()
-    return list(zip(widths, x.shape[x.ndim - len(widths) :], strict=True))
+    each = np.atleast_1d(widths).tolist()
+    sizes = x.shape[x.ndim - len(each) :]
+    kept: tuple = tuple(slice(width, size - width) for width, size in zip(each, sizes, strict=True))
+    return x[(..., *kept)]
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
@@ -104,7 +102,7 @@ WORDS: dict[str, Word] = {
     "len": Word(len),
     "move": Word(np.moveaxis),
     "pad": Word(pad),
-    "random": Word(None),  # the walker draws, from the generator that it is given
+    "random": Word(lambda shape, generator: generator.random(shape)),  # the walker adds its generator
     "range": Word(range),
     "rows": Word(rows, first),
     "softmax": Word(softmax, lambda notation, arguments: notation.function("softmax", arguments[:1])),
