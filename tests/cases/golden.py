@@ -38,7 +38,7 @@ def _parts(arrays):
     parts = {"state": {}}  # which may be empty
     for place, value in arrays.items():
         part, bracket, rest = place.partition("[")
-        parts.setdefault(part, {})[bracket + rest] = None if value is None else np.array(value)
+        parts.setdefault(part, {})["tree" + bracket + rest] = None if value is None else np.array(value)
     return parts
 
 

@@ -3,8 +3,8 @@
 from nn.tree import leaves, with_leaves
 
 
-def flat(tree, name=""):
-    """Return the leaves by their places: {"[0]": x, "[1]['h']": h}."""
+def flat(tree, name="tree"):
+    """Return the leaves by their places: {"tree[0]": x, "tree[1]['h']": h}."""
     return dict(leaves(tree, name))
 
 
