@@ -108,6 +108,12 @@ def test_single_samples(name):
     assert "Vectors are columns" in derivation.to_text()
 
 
+def joining(outputs):
+    """Return a module that joins outputs into one array; those that are tuples are joined first."""
+    branches = (joining(y) if isinstance(y, tuple) else nn.Identity() for y in outputs)
+    return nn.Sequential(nn.ParallelTable(*branches), nn.JoinTable(-1))
+
+
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_every_row_of_the_table_is_derived_and_right(case, training):
@@ -118,8 +124,8 @@ def test_every_row_of_the_table_is_derived_and_right(case, training):
     else:
         with nn.no_grad():
             y = copy.deepcopy(module)(*inputs)
-        whole = nn.Sequential(module, nn.JoinTable(-1)) if isinstance(y, tuple) else module
-        y = np.concatenate(y, axis=-1) if isinstance(y, tuple) else y
+        whole = nn.Sequential(module, joining(y)) if isinstance(y, tuple) else module
+        y = joining(y)(*y) if isinstance(y, tuple) else y
         graph = nn.trace(whole, nn.MSELoss(), inputs, rng.normal(size=y.shape))
     derivation = graph.derivation()
     assert derivation.right, derivation.to_text()
