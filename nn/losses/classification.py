@@ -106,9 +106,10 @@ class CrossEntropyLoss(Loss):
         hard = y.ndim < f.ndim
         F = move(f, 1, -1) if f.ndim > 2 else f
         Y = move(y, 1, -1) if not hard and f.ndim > 2 else y
+        C = F.shape[-1]
         p[..., c] = exp(F[..., c]) / sum(exp(F[..., j]), j)
         s[..., c] = ((y[...] == c) * (y[...] != ignored) if ignored >= 0 else y[...] == c) if hard else Y[..., c]
-        u[..., c] = (1 - e) * s[..., c] + e / p.shape[-1] * (sum(s[..., j], j) if hard else 1) if e else s[..., c]
+        u[..., c] = (1 - e) * s[..., c] + e / C * (sum(s[..., j], j) if hard else 1) if e else s[..., c]
         t[..., c] = w[c] * u[..., c]
         L[...] = -sum(t[..., c] * log(p[..., c]), c)
         m = sum(w[c] * s[..., c], ..., c) if hard else L.size

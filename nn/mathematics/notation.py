@@ -7,14 +7,26 @@ One walk writes them all; a notation only says how it writes a sum, a fraction, 
 from __future__ import annotations
 
 import ast
+import functools
 import html
-import inspect
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .program import Line, Loop, base, flat, gradients, is_ellipsis, names_in, parse, parse_expression, subscripts
+from .program import (
+    Line,
+    Loop,
+    base,
+    dedented,
+    flat,
+    gradients,
+    is_ellipsis,
+    names_in,
+    parse,
+    parse_expression,
+    subscripts,
+)
 from .words import REDUCTIONS, WORDS
 
 SUBSCRIPTS = str.maketrans("0123456789aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
@@ -33,7 +45,7 @@ GREEK = {
 LATEX_SIGNS = {
     "−": "-", "⊙": r"\odot", "≥": r"\ge", "≤": r"\le", "≠": r"\ne", "∈": r"\in", "∉": r"\notin", "‖": r"\|",
     "⌊": r"\lfloor", "⌋": r"\rfloor", "∑": r"\sum", "∏": r"\prod", "max": r"\max", "min": r"\min",
-    "+=": r"\mathrel{+}=", "mod": r"\bmod", "…": r"\dots",
+    "+=": r"\mathrel{+}=", "mod": r"\bmod", "…": r"\dots", "and": r"\text{ and }", "or": r"\text{ or }",
 }
 # fmt: on
 
@@ -141,7 +153,7 @@ def mathml_element(inside: str) -> str:
 
 
 def _of_source(notation: type[Notation], source: str, rename: Mapping[str, str] | None, scalars: Iterable[str]) -> str:
-    source = inspect.cleandoc(source).translate(FROM_SUBSCRIPTS)
+    source = dedented(source).translate(FROM_SUBSCRIPTS)
     rename = rename or {}
     scalars = {*scalars, *(rename[name] for name in scalars if name in rename)}
     names: dict[str, ast.expr] = {old: ast.Name(new) for old, new in rename.items()}
@@ -234,13 +246,11 @@ class Notation(ABC):
             if isinstance(place, ast.Name)
         }
         indices = ranges | (alone - stated - steps - {*scalars})
-        step_targets = [
-            target
-            for line in every
-            for target in line.targets
-            if isinstance(target, ast.Subscript) and not _is_indexed(target, indices)
-        ]
-        return frozenset(indices), frozenset(map(base, step_targets))
+        targets = [t for line in every for t in line.targets if isinstance(t, ast.Subscript)]
+        entries = [node for part in parts for node in ast.walk(part) if isinstance(node, ast.Subscript)]
+        sequences = [t for t in targets if not _is_indexed(t, indices)]
+        sequences += [node for node in entries if names_in(node.slice) & steps]
+        return frozenset(indices), frozenset(map(base, sequences))
 
     def lines(self, program: Iterable[Line | Loop], names: Mapping[str, ast.expr]) -> str:
         """Write lines, one below the other; one whose sides read the same, such as h0 = h[0], is left out."""
@@ -320,12 +330,13 @@ class Notation(ABC):
             case ast.Tuple(elts=items):
                 return Piece(self.fenced("(", self.listed(items), ")"), ATOM)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return Piece(self.infix(self.quoted("not"), "", self.at(operand, SUM)), RELATION)
+                return self.function("not", [operand])
             case ast.UnaryOp(operand=operand):
                 return Piece(self.minus(self.at(operand, PRODUCT)), SUM)
             case ast.BoolOp(op=op, values=parts):
-                word = self.quoted("and" if isinstance(op, ast.And) else "or")
-                return Piece(f" {word} ".join(self.at(part, RELATION) for part in parts), LOOSE)
+                word = "and" if isinstance(op, ast.And) else "or"
+                written = [self.at(part, RELATION) for part in parts]
+                return Piece(functools.reduce(lambda left, right: self.infix(left, word, right), written), LOOSE)
             case ast.BinOp(left=base_of, op=ast.Pow(), right=exponent):
                 return Piece(self.script(self.at(base_of, ATOM), superscript=self.write(exponent).text), POWER)
             case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right):
@@ -375,7 +386,7 @@ class Notation(ABC):
         if all(map(is_ellipsis, places)) and not self.indices:
             return self.write(value)
         self.depth += 1
-        where = self.comma_close.join(self.write(place).text for place in places)
+        where = self.places([self.write(place).text for place in places])
         self.depth -= 1
         if isinstance(value, Shown) and value.gradient:
             plain = Shown(value.id, value.letter, value.subscript)
@@ -383,8 +394,12 @@ class Notation(ABC):
         if isinstance(value, ast.Name) and not isinstance(value, Shown) and re.fullmatch(r"d[A-Za-z]\d*", value.id):
             return self.entry(Shown(value.id, *split_name(value.id[1:]), gradient=True), places)
         of = self.write(value)
-        plain = of.level == ATOM and (of.kind != "indexed" or self.chains)
-        return Piece(self.script(of.text if plain else self.enclosed(value, of), subscript=where), ATOM, "indexed")
+        closed = of.level == ATOM and (of.kind != "indexed" or self.chains)
+        return Piece(self.script(of.text if closed else self.enclosed(value, of), subscript=where), ATOM, "indexed")
+
+    def places(self, written: list[str]) -> str:
+        """Join what stands in a subscript."""
+        return self.comma_close.join(written)
 
     def is_scalar(self, node: ast.AST) -> bool:
         """Tell whether an expression is one number, whatever the arrays."""
@@ -422,14 +437,16 @@ class Notation(ABC):
         """Write a product: of matrices and with numbers without a sign, of arrays entry by entry with ⊙."""
         if not of_matrices and (_is_one(left) or _is_one(right)):
             return self.write(right if _is_one(left) else left)
-        scalar = any(map(self.is_scalar, (left, right)))
+        by_number = any(map(self.is_scalar, (left, right)))
         kind = "matrices" if of_matrices else "scalar" if by_number else "entries"
         a, b = self.write(left), self.write(right)
         first, second, result = a.text, b.text, kind
         if a.level < PRODUCT or (a.level == PRODUCT and a.kind not in ("scalar", kind)):
             first = self.enclosed(left, a)
         # What follows a sum's sign belongs to the sum, so nothing may be multiplied to its right.
-        if b.level == PRODUCT and (b.kind in ("sum", kind) or (kind == "scalar" and b.kind != "quotient")):
+        if b.level == PRODUCT and (
+            b.kind in ("sum", kind) or (kind == "scalar" and b.kind not in ("quotient", "derivative"))
+        ):
             result = b.kind
         elif b.level <= PRODUCT:
             second = self.enclosed(right, b)
@@ -506,6 +523,7 @@ def loops(program: Iterable[Line | Loop]) -> Iterable[Loop]:
 
 
 def _is_indexed(node: ast.Subscript, indices: Iterable[str]) -> bool:
+    """Tell whether some of these stand in an entry's subscripts, or `...` does."""
     return any(is_ellipsis(place) or names_in(place).intersection(indices) for place in subscripts(node))
 
 
@@ -544,6 +562,9 @@ class Text(Notation):
 
     def stacked(self, lines: list[tuple[int, str]]) -> str:
         return "\n".join("  " * depth + line for depth, line in lines)
+
+    def places(self, written: list[str]) -> str:
+        return (", " if any(" " in place for place in written) else ",").join(written)
 
     def loop_head(self, variable: str, stop: str, backwards: bool) -> str:
         first, last = ("0", f"{stop} − 1")[:: -1 if backwards else 1]
@@ -599,13 +620,13 @@ class Text(Notation):
 
     def quotient(self, left: ast.expr, right: ast.expr) -> Piece:
         a, b = self.write(left), self.write(right)
-        above = self.enclosed(left, a) if a.level < PRODUCT or a.kind == "sum" else a.text
+        above = self.enclosed(left, a) if a.level < PRODUCT or a.kind in ("sum", "derivative") else a.text
         below = self.enclosed(right, b) if b.level <= PRODUCT and b.kind != "sum" else b.text
         slash = " / " if " " in above + below else "/"
         return Piece(above + slash + below, PRODUCT, "sum" if b.kind == "sum" else "quotient")
 
     def derivative(self, by: str) -> Piece:
-        return Piece(f"∂J/∂{by}", PRODUCT, "quotient")
+        return Piece(f"∂J/∂{by}", PRODUCT, "derivative")
 
     def cases(self, test: ast.expr, body: ast.expr, orelse: ast.expr) -> Piece:
         return Piece(f"{self.side(body)} if {self.write(test).text}, else {self.side(orelse)}", LOOSE)

@@ -7,7 +7,7 @@ evaluator: run.py walks the trees.
 from __future__ import annotations
 
 import ast
-import inspect
+import textwrap
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
@@ -85,7 +85,7 @@ def parse(text: str) -> Program:
         >>> [line.names for line in parse("y = x @ W.T + b; dx = dy @ W")]
         [['y'], ['dx']]
     """
-    text = inspect.cleandoc(text)
+    text = dedented(text)
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
@@ -101,6 +101,14 @@ def parse(text: str) -> Program:
                 raise EquationError(f"{where(line)}: {', '.join(sorted(again))} is stated twice")
             stated |= bare
     return program
+
+
+def dedented(text: str) -> str:
+    """Return a text without the margin that its lines have in the source, whether or not its first line has it too."""
+    first, _, rest = text.strip("\n").partition("\n")
+    if first[:1].isspace() or first.rstrip().endswith(":"):
+        return textwrap.dedent(f"{first}\n{rest}").strip()
+    return f"{first}\n{textwrap.dedent(rest)}".strip()
 
 
 def parse_expression(text: str) -> ast.expr:

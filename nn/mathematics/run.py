@@ -40,7 +40,7 @@ OPERATORS: dict[type, Callable] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.MatMult: operator.matmul,
-    ast.Pow: lambda a, b: np.float_power(a, b) if np.asarray(a).dtype.kind in "iub" else a**b,
+    ast.Pow: lambda a, b: np.float_power(a, b) if np.asarray(a).dtype.kind in "iub" and np.min(b) < 0 else a**b,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
     ast.Lt: operator.lt,
@@ -616,7 +616,7 @@ def _without_rest(node: Any) -> Any:
         def visit_Call(self, node: ast.Call) -> ast.AST:
             arguments = [self.visit(argument) for argument in node.args if not is_ellipsis(argument)]
             function = self.visit(node.func)
-            if base(function) in REDUCTIONS and len(arguments) == 1:
+            if base(function) in REDUCTIONS and len(arguments) == 1 < len(node.args):
                 return arguments[0]
             return ast.Call(function, arguments, node.keywords)
 
