@@ -46,10 +46,11 @@ def one_of(*choices: str) -> Range:
 
 def tuple_of(each: Range) -> Range:
     """Return the range of a setting that is a list or a tuple, each entry of which is in range."""
-    return Range(
-        (tuple,), lambda values: all(type(value) in each.types and each.test(value) for value in values),
-        f"a list, each {each.text}",
-    )  # fmt: skip
+
+    def test(values: tuple[Any, ...]) -> bool:
+        return all(type(value) in each.types and each.test(value) for value in values)
+
+    return Range((tuple,), test, f"a list, each {each.text}")
 
 
 def checked(owner: str, name: str, value: Any, allowed: Range) -> Any:

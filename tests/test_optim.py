@@ -664,6 +664,18 @@ def test_settings_of_the_loaded_state_are_taken_also_those_it_adds():
     assert "max_exp_avg_sq" in optimizer.state_dict()["state"][0]
 
 
+@pytest.mark.parametrize("step", [0, np.int64(3), 3.0, np.float32(3), np.array(3.0)])
+def test_a_step_count_may_be_any_whole_number_such_as_pytorchs_floats(step):
+    model, optimizer = train(*make("Adam"), range(3))
+    state = optimizer.state_dict()
+    for kept in state["state"].values():
+        kept["step"] = step
+    optimizer.load_state_dict(state)
+    train(model, optimizer, range(1))
+    assert_steps(optimizer, *[int(step) + 1] * 6)
+    assert {type(kept["step"]) for kept in optimizer.state_dict()["state"].values()} == {int}
+
+
 def spoil(change):
     def spoiled(state):
         change(state)
