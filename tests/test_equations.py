@@ -303,7 +303,7 @@ SHOWN = [
     (nn.LeakyReLU(), "y = x if x > 0, else α ⊙ x; ∂J/∂x = ∂J/∂y if x > 0, else α ⊙ (∂J/∂y)"),
     (nn.Sigmoid(), "y = 1 / (1 + exp(−x)); ∂J/∂x = (∂J/∂y) ⊙ y ⊙ (1 − y)"),
     (nn.Tanh(), "y = tanh(x); ∂J/∂x = (∂J/∂y) ⊙ (1 − y²)"),
-    (nn.MSELoss(), "L = (f − y)²; m = size(L); J = (Σ L) / m; ∂J/∂L = (∂J/∂J) / m; ∂J/∂f = 2 (∂J/∂L) ⊙ (f − y)"),
+    (nn.MSELoss(), "L = (f − y)²; m = size(L); J = (Σ L) / m; ∂J/∂L = (∂J/∂J)/m; ∂J/∂f = 2 (∂J/∂L) ⊙ (f − y)"),
     (nn.L1Loss("none"), "L = |f − y|; J = L; ∂J/∂L = ∂J/∂J; ∂J/∂f = (∂J/∂L) ⊙ sign(f − y)"),
 ]
 
@@ -364,7 +364,7 @@ BRACKETS = [
     ("z3.sum(0)", "Σₙ z₃[n]", r"\sum_{n} (z_{3})_{n}"),
     ("g * (x > 0)", "g ⊙ 1[x > 0]", r"g \odot \mathbf{1}[x > 0]"),
     ("where(x > 0, 1, 2) * y", "(1 if x > 0, else 2) ⊙ y", None),
-    ("y == x if c > 0 else z", "y = x if c > 0, else z", None),
+    ("y == (x if c > 0 else z)", "y = x if c > 0, else z", None),
     ("m == (x >= p)", "m = 1[x ≥ p]", r"m = \mathbf{1}[x \ge p]"),
     ("1 * x / 1", "x", "x"),
     ("alpha * beta1", "α ⊙ β₁", r"\alpha \odot \beta_{1}"),

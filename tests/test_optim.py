@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import nn
 import optim
 import optim.flat
+from nn.mathematics.run import evaluate
 
 ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = json.loads((Path(__file__).parent / "golden_optim.json").read_text(encoding="utf-8"))
@@ -100,13 +101,6 @@ def test_every_rule_goes_where_pytorch_goes(case):
     np.testing.assert_allclose(found, case["values"], rtol=1e-12, atol=1e-12)
 
 
-def stated(equations, values):
-    """Return the values of all symbols after the lines of a rule have been run, from the values before."""
-    values = dict(values)
-    exec(inspect.cleandoc(equations), {"maximum": np.maximum, "sqrt": np.sqrt}, values)
-    return values
-
-
 @pytest.mark.parametrize("case", GOLDEN["rules"], ids=lambda case: f"{case['rule']} {case['settings']}")
 def test_every_rule_does_what_its_equations_state(case):
     params = [nn.Parameter(np.array(values)) for values in GOLDEN["start"]]
@@ -122,7 +116,7 @@ def test_every_rule_does_what_its_equations_state(case):
             known = before[1].get(number) or {name: np.zeros_like(array) for name, array in after[number].items()}
             settings = {name: value for name, value in group.items() if name != "params"}
             values = {symbol_of.get(name, name): value for name, value in {**settings, **known}.items()}
-            found = stated(optimizer.equations, {**values, "w": before[0][number].data, "g": p.grad, "t": t})
+            found = evaluate(optimizer.equations, {**values, "w": before[0][number].data, "g": p.grad, "t": t})
             after[number].pop("step")
             for name, array in {"w": p.data, **after[number]}.items():
                 value = found[f"{symbol_of.get(name, name)}_new"]

@@ -154,7 +154,7 @@ def mathml_element(inside: str) -> str:
 
 def _of_source(notation: type[Notation], source: str, rename: Mapping[str, str] | None, scalars: Iterable[str]) -> str:
     source = dedented(source).translate(FROM_SUBSCRIPTS)
-    rename = rename or {}
+    rename = {old: new.translate(FROM_SUBSCRIPTS) for old, new in (rename or {}).items()}
     scalars = {*scalars, *(rename[name] for name in scalars if name in rename)}
     names: dict[str, ast.expr] = {old: ast.Name(new) for old, new in rename.items()}
     names |= {f"d{old}": ast.Name(f"d{new}") for old, new in rename.items()}
@@ -444,9 +444,8 @@ class Notation(ABC):
         if a.level < PRODUCT or (a.level == PRODUCT and a.kind not in ("scalar", kind)):
             first = self.enclosed(left, a)
         # What follows a sum's sign belongs to the sum, so nothing may be multiplied to its right.
-        if b.level == PRODUCT and (
-            b.kind in ("sum", kind) or (kind == "scalar" and b.kind not in ("quotient", "derivative"))
-        ):
+        runs_on = kind == "scalar" and b.kind not in ("quotient", "derivative")
+        if b.level == PRODUCT and (b.kind in ("sum", kind) or runs_on):
             result = b.kind
         elif b.level <= PRODUCT:
             second = self.enclosed(right, b)
