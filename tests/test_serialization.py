@@ -463,7 +463,7 @@ def test_archives_made_here_are_as_ours(path):
 @pytest.mark.parametrize(
     ("name", "content", "advice"),
     [
-        ("weights.pt", b"PK\x03\x04" + bytes(22) + b"\x10\0\0\0weights/data.pkl", "torch.load('{}', map_location='cpu')"),
+        ("weights.pt", b"PK\x03\x04" + bytes(22) + b"\x10\0\0\0weights/data.pkl", "torch.load('{}'"),
         ("weights.pt", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "PyTorch wrote it"),
         ("weights.npz", {"w": np.zeros(3)}, "a plain .npz; dict(numpy.load('{}'))"),
         ("weights.npy", npy_of(np.zeros(3)), "numpy.load('{}')"),
