@@ -205,6 +205,18 @@ def test_the_mode_stays(mode, path):
 
 
 @needs_posix
+def test_what_is_private_is_so_from_the_start(path, monkeypatch):
+    def fchmod(descriptor, mode, fchmod=os.fchmod):
+        assert stat.S_IMODE(os.fstat(descriptor).st_mode) == 0o600
+        fchmod(descriptor, mode)
+
+    path.chmod(0o640)
+    monkeypatch.setattr(os, "fchmod", fchmod)
+    write(path)
+    assert mode_of(path) == 0o640
+
+
+@needs_posix
 def test_a_new_file_has_the_mode_that_the_process_gives(tmp_path):
     old = os.umask(0o027)
     try:
