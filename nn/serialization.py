@@ -37,7 +37,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         path: the file's name; nothing is added to it.
 
     Raises:
-        TypeError: for anything else, such as a Module or an array of objects, naming its place.
+        TypeError: for anything else, such as a Module or an array of objects, naming its place; for what is no path.
         ValueError: for more than 100 levels of nesting.
         OSError: when the file cannot be written.
 
@@ -48,6 +48,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         ...     load(f"{folder}/run.checkpoint")
         {'step': 3, 'betas': (0.9, 0.999)}
     """
+    _check_path("save(obj, path)", path)
     arrays: list[np.ndarray] = []
     structure = json.dumps(_encoded(obj, (), arrays))
     with whole_file(path) as file:
@@ -65,6 +66,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         FileNotFoundError: when there is no such file.
+        TypeError: for what is no path.
         ValueError: when it is not a whole and unchanged file that `save` wrote. Where PyTorch or NumPy wrote it, the
             text says how to make a state of it.
 
@@ -73,6 +75,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         Traceback (most recent call last):
         FileNotFoundError: [Errno 2] No such file or directory: 'no such file'
     """
+    _check_path("load(path)", path)
     name = os.fspath(path)
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(f"{name} is not a readable checkpoint: it is not a file")
@@ -84,6 +87,11 @@ def load(path: str | os.PathLike[str]) -> Any:
         except Exception as error:  # what NumPy, JSON and Python say of nonsense is of a dozen kinds
             reason = _foreign(file, name) or f"{type(error).__name__}: {error}"
             raise ValueError(f"{name} is not a readable checkpoint ({reason})") from error
+
+
+def _check_path(call: str, path: Any) -> None:
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"{call} expects path to be the name of a file, got {type(path).__name__}")
 
 
 def _read(file: io.BufferedReader) -> Any:

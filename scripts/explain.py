@@ -113,10 +113,10 @@ def load_data(path: str, classes: bool) -> list:
             if not features:
                 raise ValueError("a single column; expected features, and the target last")
             return [np.stack(features, axis=1), target.astype(np.int64) if classes else target[:, None]]
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise ValueError("a single array; expected an .npz file with arrays x and y")
-        with file as arrays:
+        with open(path, "rb") as file:  # NumPy would leave a damaged one open
+            arrays = np.load(file, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError("a single array; expected an .npz file with arrays x and y")
             names = ["x"] if "x" in arrays else [f"x{i}" for i in range(len(arrays.files)) if f"x{i}" in arrays]
             if not names or "y" not in arrays:
                 raise ValueError(f"expected arrays x and y, got {', '.join(arrays.files)}")

@@ -127,9 +127,10 @@ def resume(args: argparse.Namespace, parts: dict, history: dict[str, list[float]
         if different:
             flags = ", ".join(f"--{n.replace('_', '-')} {theirs[n]} and not {getattr(args, n)}" for n in different)
             common.fail(f"{args.checkpoint} belongs to another run: it was made with {flags}")
+        for name, losses in history.items():
+            losses += map(float, state["history"][name])
         for name, part in parts.items():
             part.load_state_dict(state[name])
-        history.update(state["history"])
     except FileNotFoundError:
         common.fail(f"nothing to resume: there is no checkpoint {args.checkpoint}")
     except (KeyError, TypeError) as error:

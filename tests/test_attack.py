@@ -25,6 +25,7 @@ import attack
         attack.structures,
         attack.saves,
         attack.tables,
+        attack.samples,
     ],
     ids=lambda family: family.__name__,
 )

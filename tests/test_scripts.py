@@ -76,6 +76,14 @@ def test_toy_resume_needs_a_checkpoint(tmp_path):
     assert "no checkpoint of this script" in text
 
 
+@pytest.mark.parametrize("history", [{}, None, [], {"train_loss": [0.5]}, {"train_loss": [None], "test_loss": [0.5]}])
+def test_toy_resume_refuses_another_history(toy, history, tmp_path):
+    state = nn.load(toy[0] / "c")
+    nn.save({**state, "history": history}, tmp_path / "c")
+    text = run("train_toy.py", "--resume", "--checkpoint", "c", fails=True, cwd=tmp_path)
+    assert "no checkpoint of this script" in text
+
+
 def test_toy_interrupted_and_resumed_is_the_uninterrupted_run(tmp_path, monkeypatch):
     import common
     import train_toy

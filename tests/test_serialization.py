@@ -266,6 +266,14 @@ def test_other_kinds_are_refused_by_place(name, path):
     assert nn.load(path) == "old" and os.listdir(path.parent) == [path.name]
 
 
+@pytest.mark.parametrize("path", [{"w": np.zeros(3)}, None, 3, io.BytesIO()])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(TypeError, match=r"save\(obj, path\) expects path to be the name of a file, got"):
+        nn.save("state", path)
+    with pytest.raises(TypeError, match=r"load\(path\) expects path to be the name of a file, got"):
+        nn.load(path)
+
+
 def test_nesting_has_an_end(path):
     deepest = 0.5
     for level in range(100):

@@ -15,6 +15,7 @@ import ast
 import copy
 import functools
 import inspect
+import io
 import json
 import os
 import re
@@ -34,6 +35,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "scripts")]
 
+import explain  # noqa: E402
 from cases import CASES  # noqa: E402
 
 import data  # noqa: E402
@@ -544,9 +546,31 @@ def tables(rng: Rng) -> Attack:
     return Attack("a table with other bytes", read, ["spoiled.csv"])
 
 
+def samples(rng: Rng) -> Attack:
+    """Data for explain.py of which some bytes are others."""
+    name = choice(rng, ["spoiled.npz", "spoiled.npy", "spoiled.csv"])
+    content = io.BytesIO()
+    if name == "spoiled.npz":
+        np.savez(content, x=np.zeros((3, 2)), y=np.zeros(3))
+    elif name == "spoiled.npy":
+        np.save(content, np.zeros(3))
+    else:
+        content.write(b"a,b\n1,2\n3,4\n")
+    path = folder() / name
+    path.write_bytes(spoil_bytes(rng, content.getvalue()))
+
+    def load() -> None:
+        try:
+            explain.load_data(str(path), classes=False)
+        except SystemExit as end:
+            raise ValueError(end.code) from None
+
+    return Attack("data for explain.py with other bytes", load, [name])
+
+
 FAMILIES = (
     *(inputs, upstream, order, settings, states, optimizers, schedules, functions, loaders),
-    *(loads, structures, saves, tables),
+    *(loads, structures, saves, tables, samples),
 )
 
 
