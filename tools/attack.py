@@ -44,7 +44,7 @@ import optim  # noqa: E402
 from nn import archive  # noqa: E402
 
 SPOILED: list[Any] = [
-    *(None, "text", b"bytes", "", object(), {}, [], (), {"a": 1}, {1, 2}, range(3), len, int, NotImplemented),
+    *(None, "text", b"bytes", "", object(), {}, [], (), {"a": 1}, {1, 2}, range(3), len, int),
     *(True, -1, 0, 1.5, 2**70, -(2**70), float("nan"), float("inf"), -float("inf"), 1j, 1e400),
     *([1, "a"], [[1.0], [1.0, 2.0]], [None], [[]], [-1], (0.9,), (2.0, -1.0), ["a", "b"]),
     *(np.array("a"), np.array([None, 1.0]), np.array(1j), np.array("2020", "M8[D]"), np.zeros(2, "f4,i4")),
