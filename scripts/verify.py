@@ -83,7 +83,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=common.positive_int, default=1, help="draws of each row (default: 1)")
     parser.add_argument("--markdown", metavar="FILE", help="write the table there")
     parser.add_argument("--quiet", action="store_true", help="print nothing but what is off")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    common.check_paths(parser, reads={}, writes={"--markdown": args.markdown})
+    return args
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> float:
@@ -155,4 +157,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main(parse())
+    common.run(lambda: main(parse()))
