@@ -41,7 +41,7 @@ from cases import CASES  # noqa: E402
 import data  # noqa: E402
 import nn  # noqa: E402
 import optim  # noqa: E402
-from nn import archive  # noqa: E402
+from nn import archive, tree  # noqa: E402
 
 SPOILED: list[Any] = [
     *(None, "text", b"bytes", "", object(), {}, [], (), {"a": 1}, {1, 2}, range(3), len, int),
@@ -249,7 +249,7 @@ def order(rng: Rng) -> Attack:
     way = choice(rng, ["before a forward", "twice", "after no_grad"])
     if way == "twice":
         y = module(*values)
-        module.backward(np.ones_like(y))
+        module.backward(tree.with_leaves(y, np.ones_like))
     elif way == "after no_grad":
         with nn.no_grad():
             module(*values)

@@ -11,8 +11,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import numpy as np  # noqa: E402
+
 import nn  # noqa: E402
 import optim  # noqa: E402
+from nn.mathematics.notation import Latex  # noqa: E402
+from nn.mathematics.program import parse  # noqa: E402
+from nn.mathematics.run import Walker  # noqa: E402
+from nn.mathematics.statement import inlined, without_unused  # noqa: E402
 
 INTRODUCTION = """\
 # Optimizers
@@ -52,6 +58,24 @@ def meanings(rule: type) -> dict[str, str]:
     return found
 
 
+def by_default(rule: type[optim.Optimizer]) -> str:
+    """Return, as LaTeX, what the equations come to for the default settings, in the second step."""
+    settings = rule([nn.Parameter([1.0])]).defaults
+    arrays = {name: np.ones(2) for name in ("w", "g", *rule([nn.Parameter([1.0])]).init_state(np.ones(2), settings))}
+    symbol_of = {name: symbol for symbol, name in rule.symbols.items()}
+    values = {symbol_of.get(name, name): value for name, value in {**settings, **arrays, "t": 2}.items()}
+    walker = Walker(values)
+    walker.run(parse(rule.equations))
+    known = walker.values
+    symbols = [symbol_of.get(name, name) for name in arrays]
+    changed = [s for s in symbols if known.get(f"{s}_new") is not known[s]]
+    wanted = {f"{symbol}_new" for symbol in changed}
+    shape_of = {name: np.shape(value) for name, value in walker.values.items()}.get
+    lines = inlined(without_unused(walker.settled, wanted), wanted, shape_of)
+    scalars = {name for name, value in walker.values.items() if np.ndim(value) == 0}
+    return Latex.of_program(lines, scalars).lines(lines, {})
+
+
 def chapter(rule: type[optim.Optimizer]) -> str:
     """Return what the page says of one rule."""
     defaults = rule([nn.Parameter([1.0])]).defaults
@@ -63,6 +87,14 @@ def chapter(rule: type[optim.Optimizer]) -> str:
         f"## {rule.__name__}",
         "",
         *(inspect.getdoc(rule) or "").split("\n\n")[0].splitlines(),
+        "",
+        "With the default settings:",
+        "",
+        "```math",
+        by_default(rule),
+        "```",
+        "",
+        "With all settings:",
         "",
         "```",
         *inspect.cleandoc(rule.equations).splitlines(),

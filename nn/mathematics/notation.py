@@ -40,8 +40,9 @@ COMPARISONS = {
 }
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "eps": "ε", "epsilon": "ε", "eta": "η",
-    "lambda": "λ", "mu": "μ", "rho": "ρ", "sigma": "σ", "tau": "τ",
+    "lam": "λ", "mu": "μ", "rho": "ρ", "sigma": "σ", "tau": "τ",
 }
+HATS = {f"{letter}hat": f"{letter}\N{COMBINING CIRCUMFLEX ACCENT}" for letter in "abcdefghijklmnopqrstuvwxyz"}
 LATEX_SIGNS = {
     "−": "-", "⊙": r"\odot", "≥": r"\ge", "≤": r"\le", "≠": r"\ne", "∈": r"\in", "∉": r"\notin", "‖": r"\|",
     "⌊": r"\lfloor", "⌋": r"\rfloor", "∑": r"\sum", "∏": r"\prod", "max": r"\max", "min": r"\min",
@@ -179,12 +180,12 @@ def split_name(name: str) -> tuple[str, str]:
     """Return a name's letter and its subscript.
 
     Example:
-        >>> split_name("x0"), split_name("pos_weight")
-        (('x', '0'), ('pos_weight', ''))
+        >>> split_name("x0"), split_name("m_new"), split_name("pos_weight")
+        (('x', '0'), ('m', 'new'), ('pos_weight', ''))
     """
-    match = re.fullmatch(r"(.*?[A-Za-z])(\d+)", name)
+    match = re.fullmatch(r"(.*?[A-Za-z])(\d+)|(\w+)_(new)", name)
     if match:
-        return match[1], match[2]
+        return (match[1], match[2]) if match[1] else (match[3], match[4])
     small = len(name) == 2 and name not in GREEK and name[1] != name[1].translate(SUBSCRIPTS)
     return (name[0], name[1]) if small and name.isalpha() else (name, "")
 
@@ -576,7 +577,7 @@ class Text(Notation):
         return text
 
     def symbol(self, letter: str, subscript: str = "") -> Piece:
-        name = GREEK.get(letter, letter)
+        name = HATS.get(letter) or GREEK.get(letter, letter)
         small = subscript.translate(SUBSCRIPTS)
         if any(c.isascii() for c in small) or (len(subscript) > 1 and not subscript.isdecimal()):
             return Piece(f"{name}[{subscript}]", ATOM, "indexed")
@@ -635,7 +636,7 @@ class Latex(Notation):
     """LaTeX for mathematics mode, with amsmath."""
 
     signs = LATEX_SIGNS
-    letters: Mapping[str, str] = {**{letter: name for name, letter in GREEK.items()}, "ε": "varepsilon", "∞": "infty"}
+    letters: Mapping[str, str] = {**{letter: name for name, letter in GREEK.items()}, "ε": "varepsilon", "λ": "lambda", "∞": "infty"}
 
     def stacked(self, lines: list[tuple[int, str]]) -> str:
         if len(lines) == 1:
@@ -658,6 +659,8 @@ class Latex(Notation):
     def symbol(self, letter: str, subscript: str = "") -> Piece:
         if letter == "…":
             return Piece(r"\dots", ATOM)
+        if letter in HATS:
+            return Piece(rf"\hat{{{letter[0]}}}", ATOM)
         named = self.letters.get(GREEK.get(letter, letter))
         upright = letter.replace("_", r"\_")
         written = f"\\{named}" if named else letter if len(letter) == 1 else rf"\mathrm{{{upright}}}"
@@ -743,7 +746,7 @@ class MathML(Notation):
         return f"<mtext>{html.escape(text, quote=False)}</mtext>"
 
     def symbol(self, letter: str, subscript: str = "") -> Piece:
-        written = f"<mi>{html.escape(GREEK.get(letter, letter), quote=False)}</mi>"
+        written = f"<mi>{html.escape(HATS.get(letter) or GREEK.get(letter, letter), quote=False)}</mi>"
         if not subscript:
             return Piece(written, ATOM)
         low = f"<mn>{subscript}</mn>" if subscript.isdecimal() else f"<mi>{html.escape(subscript, quote=False)}</mi>"
