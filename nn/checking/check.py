@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import tree
 from ..losses.base import Loss
 from ..module import Module, watching
 from ..parameter import NUMERIC
 from ..random import default_generator
-from ..tree import leaves, named_leaves, with_leaves
 from .comparing import Comparison, Sample, compare
 from .diagnosis import diagnose
 from .evidence import Evidence
-from .experiment import Chance, Experiment, is_floating, unflat
+from .experiment import Chance, Experiment
 from .protocol import Passes, again, examine
 from .report import Fault, GradcheckError, Report
 
@@ -77,7 +77,7 @@ def gradcheck(
     whole = module if loss is None else _Whole(module, loss)
     names = _names(module, len(inputs), loss is not None)
     point = {name: _prepared(name, value) for name, value in zip(names, inputs, strict=True)}
-    optional = {name for name, _ in named_leaves(point) if name == "target" or not module.needs_input_grad}
+    optional = {name for name, _ in tree.named_leaves(point) if name == "target" or not module.needs_input_grad}
     seed = int(default_generator(generator).spawn(1)[0].integers(2**63))
     check = _Check(optional, full, tolerance, seed, ones=loss is not None)
     modes = [True, False] if training is None else [training]
@@ -138,8 +138,8 @@ def _prepared(name: str, value: Any) -> Any:
             raise ValueError(f"gradcheck expects {name} to be finite, got {array[~np.isfinite(array)][0]}")
         return array.astype(np.float64) if array.dtype.kind == "f" else array
 
-    nested_numbers = isinstance(value, list) and not any(isinstance(leaf, np.ndarray) for _, leaf in leaves(value))
-    return prepared(value) if nested_numbers else with_leaves(value, prepared)
+    nested_numbers = isinstance(value, list) and not any(isinstance(leaf, np.ndarray) for leaf in tree.leaves(value))
+    return prepared(value) if nested_numbers else tree.map(prepared, value)
 
 
 def _prototype(module: Module) -> Module:
@@ -206,8 +206,8 @@ class _Check:
         if not arrays:
             raise ValueError("gradcheck expects a floating input or a parameter, got none: nothing has a gradient")
         report = Report(title, [look.mode for look in looks])
-        for name, leaf in named_leaves(point):
-            if not is_floating(leaf):
+        for name, leaf in tree.named_leaves(point):
+            if not tree.is_floating(leaf):
                 report.skipped[name] = "not floating: no gradient"
             elif name not in arrays:
                 report.skipped[name] = "a target: no gradient" if name == "target" else "needs_input_grad is False"
@@ -297,7 +297,7 @@ class _Check:
                     true[key] = comparison.sample.numeric
 
         def back(g: np.ndarray) -> np.ndarray:
-            lent = passes._replace(upstream=unflat(g, passes.upstream))
+            lent = passes._replace(upstream=tree.unravel(g, passes.upstream))
             try:
                 return again(experiment, lent, copy.deepcopy(experiment.module))[1][name][on_grid]
             except Exception:  # the author's backward need not bear every gradient

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from ..tree import named_leaves
+from .. import tree
 from .comparing import STEP, slopes
 from .evidence import SAME, Evidence
 from .vocabulary import FORMULAS, filled, origin, rest_of, vector_origin
@@ -139,7 +139,7 @@ def reordered(e: Evidence) -> Diagnosis:
 
 
 def parameter_turned(e: Evidence) -> Diagnosis:
-    inputs = dict(named_leaves(e.experiment.inputs))
+    inputs = dict(tree.named_leaves(e.experiment.inputs))
     for name, array in e.experiment.arrays.items():
         if name in inputs or name == e.name or array.ndim < 2:
             continue

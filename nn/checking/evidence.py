@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from ..tree import named_leaves
+from .. import tree
 from .comparing import Sample, slopes
 from .experiment import Experiment
 
@@ -101,14 +101,14 @@ class Evidence:
 
     @cached_property
     def is_input(self) -> bool:
-        return self.name in dict(named_leaves(self.experiment.inputs))
+        return self.name in dict(tree.named_leaves(self.experiment.inputs))
 
     @cached_property
     def variables(self) -> dict[str, np.ndarray]:
         """For an input: the inputs and outputs that are shaped like it, and what losses make of them."""
         if not self.is_input:
             return {}
-        inputs = dict(named_leaves(self.experiment.inputs))
+        inputs = dict(tree.named_leaves(self.experiment.inputs))
         found = {name: x for name, x in inputs.items() if np.shape(x) == self.whole.shape}
         if self.output_shape == self.whole.shape:
             found["output"] = self.experiment.base.reshape(self.output_shape)

@@ -10,40 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import tree
 from ..module import Module, held_generators
 from ..parameter import Buffer
 from ..random import default_generator, get_rng_state, set_rng_state
-from ..tree import leaves, named_leaves, with_leaves
-
-# ---- numbers in nested inputs and outputs
-
-
-def is_floating(leaf: Any) -> bool:
-    """Return whether a leaf is a number or an array of the kind that has a gradient."""
-    return np.asarray(leaf).dtype.kind == "f"
-
-
-def flat(tree: Any) -> np.ndarray:
-    """Return all floating numbers of a tree, end to end, in float64."""
-    found = [np.ravel(leaf) for _, leaf in leaves(tree) if is_floating(leaf)]
-    return np.concatenate(found, dtype=np.float64) if found else np.zeros(0)
-
-
-def unflat(numbers: np.ndarray, tree: Any) -> Any:
-    """Return numbers in the nesting and the shapes of a tree: the reverse of `flat`.
-
-    Example:
-        >>> unflat(np.array([1.0, 2.0, 3.0]), (np.zeros(2), None, np.zeros(())))
-        (array([1., 2.]), None, array(3.))
-    """
-    rest = iter(numbers)
-    return with_leaves(
-        tree,
-        lambda leaf: (
-            np.fromiter(rest, np.float64, np.size(leaf)).reshape(np.shape(leaf)) if is_floating(leaf) else leaf
-        ),
-    )
-
 
 # ---- chance
 
@@ -124,7 +94,7 @@ class Experiment:
         self.module = module
         self.inputs = inputs
         self.chance = chance
-        self.arrays = {name: leaf for name, leaf in named_leaves(inputs) if is_floating(leaf)}
+        self.arrays = {name: leaf for name, leaf in tree.named_leaves(inputs) if tree.is_floating(leaf)}
         self.arrays.update((name, p.data) for name, p in module.named_parameters())
 
     def outputs(self) -> np.ndarray:
@@ -132,7 +102,7 @@ class Experiment:
         # The parameters are shared with the copy, since forward only reads them; all else is the copy's own.
         memo = {id(p): p for p in self.module.parameters()}
         self.chance.restore()
-        return flat(copy.deepcopy(self.module, memo)(*copy.deepcopy(list(self.inputs.values()))))
+        return tree.ravel(copy.deepcopy(self.module, memo)(*copy.deepcopy(list(self.inputs.values()))))
 
     @cached_property
     def base(self) -> np.ndarray:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import tree
 from ..losses.base import Loss
 from ..module import Module
-from ..tree import leaves, named_leaves, with_leaves
-from .experiment import Experiment, flat, is_floating, rewind, stir
+from .experiment import Experiment, rewind, stir
 from .report import Fault
 
 
@@ -50,7 +50,7 @@ def examine(
     replica = copy.deepcopy(experiment.module)
     inputs, y = _forward(experiment, replica)
     experiment.chance = experiment.chance.drawn()  # the others need no care from here on, which spares time
-    outputs = flat(y)
+    outputs = tree.ravel(y)
     faults = [*_changes("forward", experiment, replica, inputs), *_output_flaws(y)]
     if faults:
         return None, faults
@@ -61,9 +61,9 @@ def examine(
 
     def draw(leaf: Any) -> np.ndarray | None:
         values = np.ones(np.shape(leaf)) if ones else rng.normal(size=np.shape(leaf))
-        return np.asarray(values) if is_floating(leaf) else None
+        return np.asarray(values) if tree.is_floating(leaf) else None
 
-    upstream = with_leaves(y, draw)
+    upstream = tree.map(draw, y)
     lent = copy.deepcopy(upstream)
     try:
         given = replica.backward(lent)
@@ -71,7 +71,7 @@ def examine(
         return None, [_raised(error, upstream)]
     faults += _changes("backward", experiment, replica, inputs)
     for name, before, after in (("grad_output", upstream, lent), ("the output", outputs, y)):
-        if not np.array_equal(flat(before), flat(after)):
+        if not np.array_equal(tree.ravel(before), tree.ravel(after)):
             text = f"backward writes into {name}, which is not its own: others read it too. Let it work on a copy."
             faults.append(Fault("backward", "changed in place", text))
     try:
@@ -87,7 +87,7 @@ def examine(
             faults.append(flaw)
         else:
             gradients[name] = np.array(found[name])
-    passes = Passes(outputs, upstream, flat(upstream), gradients)
+    passes = Passes(outputs, upstream, tree.ravel(upstream), gradients)
     if not faults:  # they would show again in what follows
         faults = [*_with_a_past(experiment, passes, rng), *_default_upstream(experiment, y)]
     return passes, faults
@@ -109,7 +109,7 @@ def _forward(experiment: Experiment, module: Module) -> tuple[list[Any], Any]:
 def _changes(who: str, experiment: Experiment, replica: Module, inputs: list[Any]) -> Iterator[Fault]:
     """Report where inputs or parameters are not what they were."""
     lent = dict(zip(experiment.inputs, inputs, strict=True))
-    for (name, before), (_, after) in zip(named_leaves(experiment.inputs), named_leaves(lent), strict=True):
+    for (name, before), (_, after) in zip(tree.named_leaves(experiment.inputs), tree.named_leaves(lent), strict=True):
         if not np.array_equal(before, after):
             text = f"{who} writes into its argument, {name}, which is the caller's. Let it work on a copy."
             yield Fault(who, "changed in place", text)
@@ -124,7 +124,7 @@ def _changes(who: str, experiment: Experiment, replica: Module, inputs: list[Any
 
 def _output_flaws(y: Any) -> Iterator[Fault]:
     """Report outputs that cannot be differentiated."""
-    for name, leaf in leaves(y, "output"):
+    for name, leaf in tree.named_leaves(y, "output"):
         array = np.asarray(leaf)
         if array.dtype.kind not in "biuf" or (array.dtype.kind == "f" and array.dtype != np.float64):
             text = (
@@ -147,7 +147,7 @@ def _collected(experiment: Experiment, replica: Module, given: Any) -> dict[str,
     several = len(names) > 1
     if several and not isinstance(given, tuple | list):
         rest = names[1:]
-        if not isinstance(experiment.module, Loss) and any(is_floating(experiment.inputs[name]) for name in rest):
+        if not isinstance(experiment.module, Loss) and any(tree.is_floating(experiment.inputs[name]) for name in rest):
             raise _Mismatch(
                 f"backward returns one gradient for {len(names)} inputs. It should return a tuple of one for each, or "
                 f"derive from nn.Loss if it is a loss, where the prediction alone has one."
@@ -158,11 +158,11 @@ def _collected(experiment: Experiment, replica: Module, given: Any) -> dict[str,
             f"backward returns {len(given)} gradients for {len(names)} inputs. It should return one for each."
         )
     trees = dict(zip(names, given if several else [given], strict=True))
-    for name, tree in trees.items():
-        if tree is None:
-            trees[name] = with_leaves(experiment.inputs[name], lambda leaf: None)
-    found = dict(named_leaves(trees))
-    expected = dict(named_leaves(experiment.inputs))
+    for name, gradient in trees.items():
+        if gradient is None:
+            trees[name] = tree.map(lambda leaf: None, experiment.inputs[name])
+    found = dict(tree.named_leaves(trees))
+    expected = dict(tree.named_leaves(experiment.inputs))
     if found.keys() != expected.keys():
         raise _Mismatch(
             f"backward returns gradients for {', '.join(found) or 'nothing'}. It should return them for "
@@ -181,7 +181,7 @@ def _flaw(name: str, gradient: Any, array: np.ndarray, experiment: Experiment, u
         return Fault(name, "wrong dtype", f"The gradient is a {type(gradient).__name__}. {expected}")
     if gradient.shape != array.shape:
         known = {other: values.shape for other, values in experiment.arrays.items() if other != name}
-        known |= {n: np.shape(g) for n, g in leaves(upstream, "grad_output")}
+        known |= {n: np.shape(g) for n, g in tree.named_leaves(upstream, "grad_output")}
         return Fault(name, *_misshapen(gradient.shape, array.shape, known))
     if gradient.dtype != np.float64:
         return Fault(name, "wrong dtype", f"The gradient has dtype {gradient.dtype}. {expected}")
@@ -238,7 +238,7 @@ def _raised(error: Exception, upstream: Any) -> Fault:
 
 def _with_a_past(experiment: Experiment, passes: Passes, rng: np.random.Generator) -> Iterator[Fault]:
     """Go through a copy that has seen other inputs, twice, and report where its past shows."""
-    returned = dict(named_leaves(experiment.inputs))
+    returned = dict(tree.named_leaves(experiment.inputs))
     replica = copy.deepcopy(experiment.module)
     with contextlib.suppress(Exception), np.errstate(all="ignore"):  # inputs beside good ones may be refused
         _forward(experiment.moved(rng), replica)
@@ -289,7 +289,7 @@ def again(
     """
     rewind(module, experiment.module)
     _, y = _forward(experiment, module)
-    outputs = flat(y).copy()
+    outputs = tree.ravel(y).copy()
     if stirred:
         stir(module)
     found = _collected(experiment, module, module.backward(copy.deepcopy(passes.upstream)))
@@ -305,12 +305,12 @@ def _default_upstream(experiment: Experiment, y: Any) -> Iterator[Fault]:
         _forward(experiment, replica)
         alone = replica.backward()
         _forward(experiment, replica)
-        with_ones = replica.backward(with_leaves(y, lambda leaf: np.ones(np.shape(leaf))))
+        with_ones = replica.backward(tree.map(lambda leaf: np.ones(np.shape(leaf)), y))
     except Exception as error:
         text = f"backward() without an argument raised {type(error).__name__}: {error}."
         yield Fault("backward", "raised", text, cause=error)
         return
-    if not _agree(flat(alone), flat(with_ones)):
+    if not _agree(tree.ravel(alone), tree.ravel(with_ones)):
         text = "backward() without an argument differs from backward(1.0). It should mean ones."
         yield Fault("backward", "default upstream", text)
 

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .. import tree
 from ..module import held_generators, no_grad
 from ..random import get_rng_state, set_rng_state
-from .node import Call, Node, matched, nest_map
+from .node import Call, Node, matched
 
 STEP = 1e-5
 TOLERANCE = 1e-6
@@ -123,7 +124,13 @@ class Replay:
         try:
             with no_grad():
                 for call in calls:
-                    made |= zip(call.results, self._runs[call](nest_map(call.inputs, value)), strict=True)
+                    made |= zip(
+                        call.results,
+                        self._runs[call](
+                            tree.map(lambda leaf: value(leaf) if isinstance(leaf, Node) else leaf, call.inputs)
+                        ),
+                        strict=True,
+                    )
         finally:
             set_rng_state(rng_state)
         return made
