@@ -12,7 +12,7 @@ from planted import PLANTED, spoil
 from textbook import CORRECT, BatchNorm, Cell, Heads, MaxPool, Product, Split
 
 import nn
-from nn.checking.comparing import grid
+from nn.checking.measure import grid
 from nn.checking.report import Fault
 
 RNG = np.random.default_rng(0)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from test_cases import Setup, every_mode, rows
 
 import nn
+from nn.checking.measure import numerical_jacobian
 from nn.container import Container
 from nn.mathematics.equation import (
     evaluate,
@@ -52,19 +53,6 @@ def close(actual, desired, tolerance=1e-12):
     np.testing.assert_allclose(actual, desired, rtol=tolerance, atol=tolerance)
 
 
-def differences(objective, array, step=1e-6):
-    derivative = np.empty_like(array)
-    for index in np.ndindex(array.shape):
-        value = array[index]
-        array[index] = value + step
-        above = objective()
-        array[index] = value - step
-        below = objective()
-        array[index] = value
-        derivative[index] = (above - below) / (2 * step)
-    return derivative
-
-
 # ---- stated equation = code = central difference
 
 
@@ -98,7 +86,7 @@ def test_stated_gradients_are_the_derivatives_of_the_stated_output(case, mode):
     arrays = {input_names(module, 1)[0]: setup.inputs[0]}
     arrays |= {symbol: parameter.data for symbol, parameter in parameters(module).items()}
     for symbol, array in arrays.items():
-        close(lines[symbol], differences(objective, array), 1e-6)
+        close(lines[symbol], numerical_jacobian(objective, array), 1e-6)
 
 
 @every_mode

@@ -14,17 +14,18 @@ from ..losses.base import Loss
 from ..module import Module, watching
 from ..parameter import NUMERIC
 from ..random import default_generator
-from .comparing import Comparison, Sample, compare
 from .diagnosis import diagnose
 from .evidence import Evidence
-from .experiment import Chance, Experiment
-from .protocol import Passes, again, examine
+from .experiment import Experiment, Passes
+from .measure import Comparison, Sample, compare
+from .protocol import examine
 from .report import Fault, GradcheckError, Report
+from .state import RandomState
 
 WORST = 5  # entries that a report shows of a wrong gradient
 
 NOT_MEASURABLE = (
-    "Central differences with steps of many sizes contradict one another, here and beside: forward jumps, or computes "
+    "Central differences with steps of many sizes contradict one another, here and nearby: forward jumps, or computes "
     "in a lower precision than float64. Nothing can be said of the gradient."
 )
 
@@ -81,15 +82,15 @@ def gradcheck(
     seed = int(default_generator(generator).spawn(1)[0].integers(2**63))
     check = _Check(optional, full, tolerance, seed, ones=loss is not None)
     modes = [True, False] if training is None else [training]
-    chance = Chance()
+    state = RandomState()
     try:
         prototype = _prototype(whole)
-        report = check.report(repr(whole), prototype, point, chance, modes)
+        report = check.report(repr(whole), prototype, point, state, modes)
         if not report and any(prototype.children()):
             settings = {"training": training, "full": full, "tolerance": tolerance, "generator": seed}
             report.inside = _inside(prototype.train(report.faults[0].modes[0] == "train"), point, settings)
     finally:
-        chance.restore()
+        state.restore()
     if raise_exception and not report:
         raise GradcheckError(report) from next((fault.cause for fault in report.faults if fault.cause), None)
     return report
@@ -157,37 +158,40 @@ def _prototype(module: Module) -> Module:
 
 
 @dataclass
-class _Look:
+class _Mode:
     """What one mode shows before anything is measured.
 
     passes: None where what is wrong leaves nothing to measure.
-    beside: the outputs at a point beside.
+    nearby: the outputs at a point nearby.
     """
 
-    mode: str
+    name: str
     experiment: Experiment
     passes: Passes | None
     faults: list[Fault]
-    beside: np.ndarray | None
+    nearby: np.ndarray | None
 
-    def same(self, other: _Look) -> bool:
-        """Return whether the module does the same in the other mode, here and beside."""
-        a, b = self.passes, other.passes
-        if a is None or b is None or self.beside is None or other.beside is None:
+    def same(self, other: _Mode) -> bool:
+        """Return whether the module does the same in the other mode, here and nearby."""
+        if self.passes is None or other.passes is None or self.nearby is None or other.nearby is None:
             return False
-        if a.gradients.keys() != b.gradients.keys() or self.faults != other.faults:
+        a, b = self.passes.gradients, other.passes.gradients
+        if a.keys() != b.keys() or self.faults != other.faults:
             return False
-        pairs = [(a.outputs, b.outputs), (self.beside, other.beside)]
-        pairs += [(a.gradients[name], b.gradients[name]) for name in a.gradients]
-        return all(np.array_equal(x, y) for x, y in pairs)
+        pairs = [(self.experiment.value, other.experiment.value), (self.nearby, other.nearby)]
+        return all(np.array_equal(x, y) for x, y in pairs + [(a[name], b[name]) for name in a])
 
 
-class _Held(NamedTuple):
-    """A gradient that was held against slopes, at the point that counts."""
+class _Result(NamedTuple):
+    """A gradient compared with the numerical one, at the point that counts."""
 
     experiment: Experiment
     passes: Passes
     comparison: Comparison
+
+    @property
+    def wrong(self) -> bool:
+        return self.comparison.sample is not None
 
 
 @dataclass(frozen=True)
@@ -200,111 +204,115 @@ class _Check:
     seed: int
     ones: bool
 
-    def report(self, title: str, module: Module, point: dict[str, Any], chance: Chance, modes: list[bool]) -> Report:
-        looks = [self.look(module.train(training), point, chance) for training in modes]
-        arrays = {name for look in looks for name in look.experiment.arrays}
+    def report(
+        self, title: str, module: Module, inputs: dict[str, Any], state: RandomState, modes: list[bool]
+    ) -> Report:
+        seen = [self.mode(module.train(training), inputs, state) for training in modes]
+        arrays = {name for mode in seen for name in mode.experiment.arrays}
         if not arrays:
             raise ValueError("gradcheck expects a floating input or a parameter, got none: nothing has a gradient")
-        report = Report(title, [look.mode for look in looks])
-        for name, leaf in tree.named_leaves(point):
+        report = Report(title, [mode.name for mode in seen])
+        for name, leaf in tree.named_leaves(inputs):
             if not tree.is_floating(leaf):
                 report.skipped[name] = "not floating: no gradient"
             elif name not in arrays:
                 report.skipped[name] = "a target: no gradient" if name == "target" else "needs_input_grad is False"
-        same = len(looks) == 2 and looks[0].same(looks[1])
-        for look in looks[:1] if same else looks:
-            others = [other.experiment for other in looks if other is not look and not same]
-            for fault in look.faults + self.wrong(look, others[0] if others else None, report):
-                fault.modes = list(report.modes) if same else [look.mode]
+        same = len(seen) == 2 and seen[0].same(seen[1])
+        for mode in seen[:1] if same else seen:
+            others = [other.experiment for other in seen if other is not mode and not same]
+            for fault in mode.faults + self.wrong(mode, others[0] if others else None, report):
+                fault.modes = list(report.modes) if same else [mode.name]
                 report.add(fault)
         return report
 
-    def look(self, module: Module, point: dict[str, Any], chance: Chance) -> _Look:
+    def mode(self, module: Module, inputs: dict[str, Any], state: RandomState) -> _Mode:
         """Run the passes in the module's mode."""
-        mode = "train" if module.training else "eval"
-        experiment = Experiment(*copy.deepcopy((module, point)), chance)
+        name = "train" if module.training else "eval"
+        experiment = Experiment(module, inputs, state)
         try:
-            passes, faults = examine(experiment, self.optional, np.random.default_rng(self.seed), self.ones)
+            passes, faults = examine(experiment, self.optional, self.rng(), self.ones)
         except Exception as error:
-            error.add_note(f"(raised while gradcheck ran {module!r} in {mode} mode)")
+            error.add_note(f"(raised while gradcheck ran {module!r} in {name} mode)")
             raise
-        beside = None
+        nearby = None
         with contextlib.suppress(Exception), np.errstate(all="ignore"):
-            beside = experiment.moved(np.random.default_rng(self.seed)).outputs()
-        return _Look(mode, experiment, passes, faults, beside)
+            nearby = experiment.moved(self.rng()).outputs()
+        return _Mode(name, experiment, passes, faults, nearby)
 
-    def wrong(self, look: _Look, other: Experiment | None, report: Report) -> list[Fault]:
+    def wrong(self, mode: _Mode, other: Experiment | None, report: Report) -> list[Fault]:
         """Return the faults in the numbers, and enter errors and notes into the report."""
-        if look.passes is None:
+        if mode.passes is None:
             return []
-        shaky = {fault.name for fault in look.faults if fault.kind in ("random backward", "stale values")}
-        names = [name for name in look.passes.gradients if name not in shaky]
-        held = {name: self.held(look.experiment, look.passes, name) for name in names}
+        shaky = {fault.name for fault in mode.faults if fault.kind in ("random backward", "stale values")}
+        names = [name for name in mode.passes.gradients if name not in shaky]
+        results = {name: self.result(mode.experiment, mode.passes, name) for name in names}
         faults = []
-        for name, (experiment, _, comparison) in held.items():
-            report.errors[name] = max(comparison.error, report.errors.get(name, 0.0))
-            if comparison.sample is not None:
-                faults.append(_fault(self.evidence(name, held, comparison.sample, other), comparison.error))
-            elif comparison.unjudged == comparison.looked_at > 0:
+        for name, (experiment, _, (error, measured, unjudged, sample)) in results.items():
+            report.errors[name] = max(error, report.errors.get(name, 0.0))
+            if sample is not None:
+                faults.append(_fault(self.evidence(name, results, sample, other), error))
+            elif unjudged == measured > 0:
                 faults.append(Fault(name, "not measurable", NOT_MEASURABLE))
-            elif comparison.unjudged:
-                entries = f"{comparison.unjudged} of {comparison.looked_at} entries"
+            elif unjudged:
+                entries = f"{unjudged} of {measured} entries"
                 report.note(f"{name}: {entries} could not be judged, at a kink, a tie or an edge, or for float32.")
-            elif comparison.error > self.tolerance:
-                report.note(f"{name}: measured to {comparison.error:.0e} at best. Is something computed in float32?")
-            elif experiment is not look.experiment:
+            elif error > self.tolerance:
+                report.note(f"{name}: measured to {error:.0e} at best. Is something computed in float32?")
+            elif experiment is not mode.experiment:
                 report.note(f"{name}: not differentiable here (a kink such as ReLU's at 0, a tie); judged 1 % beside.")
         return faults
 
-    def held(self, experiment: Experiment, passes: Passes, name: str) -> _Held:
-        """Hold a gradient against slopes; where a kink is in the way, at points on either side, which count then."""
-        here = _Held(experiment, passes, self.compared(experiment, passes, name))
-        if here.comparison.sample is not None or not here.comparison.unjudged:
+    def result(self, experiment: Experiment, passes: Passes, name: str) -> _Result:
+        """Judge a gradient; where a kink is in the way, at points on either side, which count then."""
+        here = _Result(experiment, passes, self.compared(experiment, passes, name))
+        if here.wrong or not here.comparison.unjudged:
             return here
         for ways in ((1, -1), (0,)):
-            sides = [side for way in ways if (side := self.beside(experiment, passes, name, way))]
+            nearby = [self.elsewhere(experiment.moved(self.rng(), way), passes, name) for way in ways]
+            sides = [side for side in nearby if side and side.comparison.unjudged < side.comparison.measured]
             if sides:
-                return next((side for side in sides if side.comparison.sample is not None), sides[0])
+                return next((side for side in sides if side.wrong), sides[0])
         return here
 
-    def beside(self, experiment: Experiment, passes: Passes, name: str, way: float) -> _Held | None:
-        """Hold a gradient against slopes at a point beside, unless it cannot be judged there either."""
-        with contextlib.suppress(Exception), np.errstate(all="ignore"):  # forward may not go there
-            moved = experiment.moved(np.random.default_rng(self.seed), way)
-            outputs, gradients = again(moved, passes, copy.deepcopy(moved.module))
-            if np.isfinite(outputs).all() and np.isfinite(gradients[name]).all():
-                there = passes._replace(outputs=outputs, gradients=gradients)
-                comparison = self.compared(moved, there, name)
-                if comparison.unjudged < comparison.looked_at:
-                    return _Held(moved, there, comparison)
+    def elsewhere(self, experiment: Experiment, passes: Passes, name: str) -> _Result | None:
+        """Judge a gradient at another point, unless the module cannot go there."""
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
+            outputs, passes = experiment.repeat(passes)
+            if np.isfinite(outputs).all() and np.isfinite(passes.gradients[name]).all():
+                return _Result(experiment, passes, self.compared(experiment, passes, name))
         return None
 
     def compared(self, experiment: Experiment, passes: Passes, name: str) -> Comparison:
-        rng = np.random.default_rng(self.seed)
-        return compare(experiment, name, passes.gradients[name], passes.g, self.tolerance, self.full, rng)
+        """Compare a gradient with the numerical one at a point."""
+        gradient = passes.gradients[name]
+        return compare(experiment.function(name), gradient, passes.g, self.tolerance, self.full, self.rng())
 
-    def evidence(self, name: str, held: dict[str, _Held], sample: Sample, other: Experiment | None) -> Evidence:
+    def evidence(self, name: str, results: dict[str, _Result], sample: Sample, other: Experiment | None) -> Evidence:
         """Gather what is known of a wrong gradient."""
-        experiment, passes, _ = held[name]
+        experiment, passes, _ = results[name]
         gradient, on_grid = passes.gradients[name], np.ix_(*sample.grid)
-        shape = None if isinstance(passes.upstream, tuple | list | dict) else np.shape(passes.upstream)
         true, peers = {}, set()
-        for key, (_, there, comparison) in held.items():
-            if key != name and there.gradients[key].shape == gradient.shape:
-                true[key] = there.gradients[key][on_grid]
+        for key, (_, (_, gradients), comparison) in results.items():
+            if key != name and gradients[key].shape == gradient.shape:
+                true[key] = gradients[key][on_grid]
                 if comparison.sample is not None:
                     peers.add(key)
                     true[key] = comparison.sample.numeric
 
-        def back(g: np.ndarray) -> np.ndarray:
-            lent = passes._replace(upstream=tree.unravel(g, passes.upstream))
+        def vjp(g: np.ndarray) -> np.ndarray:
             try:
-                return again(experiment, lent, copy.deepcopy(experiment.module))[1][name][on_grid]
+                _, again = experiment.repeat(passes, upstream=tree.unravel(g, passes.upstream))
+                return again.gradients[name][on_grid]
             except Exception:  # the author's backward need not bear every gradient
                 return np.full(sample.error.shape, np.nan)
 
-        known = (name, experiment, other, sample, gradient, passes.g, shape, None if self.ones else back)
+        shape = None if isinstance(passes.upstream, tuple | list | dict) else np.shape(passes.upstream)
+        known = (name, experiment, other, sample, gradient, passes.g, shape, None if self.ones else vjp)
         return Evidence(*known, true, peers)
+
+    def rng(self) -> np.random.Generator:
+        """Return a generator that starts afresh from the seed."""
+        return np.random.default_rng(self.seed)
 
 
 # ---- what is wrong

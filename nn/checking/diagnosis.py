@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from .. import tree
-from .comparing import STEP, slopes
 from .evidence import SAME, Evidence
+from .measure import STEP, replaced
 from .vocabulary import FORMULAS, filled, origin, rest_of, vector_origin
 
 ALIKE = 0.5  # the cosine from which on two gradients point the same way
@@ -71,7 +71,7 @@ def constant_factor(e: Evidence) -> Diagnosis:
 
 def wrong_mode(e: Evidence) -> Diagnosis:
     here, there = ("train", "eval") if e.experiment.module.training else ("eval", "train")
-    if e.columns_there is not None and e.same(e.analytic, e.columns_there @ e.g):
+    if e.other_jacobian is not None and e.same(e.analytic, e.other_jacobian @ e.g):
         return "wrong mode", f"In {here} mode, this is the true gradient of {there} mode."
     mixing = e.mixing()
     if mixing in ((True, False, True), (False, True, False)):
@@ -85,7 +85,7 @@ def wrong_mode(e: Evidence) -> Diagnosis:
 
 
 def upstream_replaced(e: Evidence) -> Diagnosis:
-    if e.back is not None and e.same(e.analytic, e.columns.sum(-1)):
+    if e.vjp is not None and e.same(e.analytic, e.jacobian.sum(-1)):
         return "upstream ignored", (
             "This is right for an upstream gradient of all ones alone: grad_output is left out. By the chain rule, it "
             "multiplies the module's own derivative."
@@ -105,19 +105,19 @@ def upstream_replaced(e: Evidence) -> Diagnosis:
             and e.same(e.analytic, e.on_grid(instead.reshape(e.whole.shape)))
         ):
             return "passed through", f"This is {text}: the module's own derivative is left out."
-        if g.size > 1 and e.same(e.analytic, e.columns @ instead):
+        if g.size > 1 and e.same(e.analytic, e.jacobian @ instead):
             return "upstream misused", f"This is right for {text} in the place of grad_output."
     return None
 
 
 def upstream_untouched(e: Evidence) -> Diagnosis:
-    if e.back is None or not e.same(e.back(2 * e.g), e.analytic):
+    if e.vjp is None or not e.same(e.vjp(2 * e.g), e.analytic):
         return None
     return "upstream ignored", "The gradient stays the same when grad_output is doubled: grad_output is left out."
 
 
 def upstream_no_factor(e: Evidence) -> Diagnosis:
-    if e.back is None or e.same(e.back(2 * e.g), 2 * e.analytic):
+    if e.vjp is None or e.same(e.vjp(2 * e.g), 2 * e.analytic):
         return None
     return "upstream misused", "The gradient is not doubled when grad_output is: it is no product with grad_output."
 
@@ -143,17 +143,13 @@ def parameter_turned(e: Evidence) -> Diagnosis:
     for name, array in e.experiment.arrays.items():
         if name in inputs or name == e.name or array.ndim < 2:
             continue
-        turned = [("reordered", "were reversed along its last two axes", array[..., ::-1, ::-1].copy())]
+        turned = [("reordered", "were reversed along its last two axes", array[..., ::-1, ::-1])]
         for i, k in itertools.combinations(range(array.ndim), 2):
             if array.shape[i] == array.shape[k]:
-                turned.append(("transposed", f"had its axes {i} and {k} exchanged", array.swapaxes(i, k).copy()))
+                turned.append(("transposed", f"had its axes {i} and {k} exchanged", array.swapaxes(i, k)))
         for kind, text, values in turned:
-            held = array.copy()
-            try:
-                array[...] = values
-                gradient = slopes(e.experiment, e.name, e.sample.grid) @ e.g
-            finally:
-                array[...] = held
+            with replaced(array, values.ravel()):
+                gradient = e.experiment.jacobian(e.name, e.sample.grid) @ e.g
             if e.same(e.analytic, gradient):
                 return kind, f"This would be right if {name} {text}. Is it used one way round where the other is meant?"
     return None
@@ -178,7 +174,7 @@ def spread(e: Evidence) -> Diagnosis:
 def partial_sum(e: Evidence) -> Diagnosis:
     if not e.output_shape:
         return None
-    parts = (e.columns * e.g).reshape(e.numeric.shape + e.output_shape)
+    parts = (e.jacobian * e.g).reshape(e.numeric.shape + e.output_shape)
     for axes in _subsets(len(e.output_shape)):
         sums = parts.sum(tuple(e.numeric.ndim + k for k in range(len(e.output_shape)) if k not in axes))
         sizes = [e.output_shape[k] for k in axes]
@@ -296,10 +292,10 @@ def elementwise(e: Evidence) -> Diagnosis:
 
 
 def another_derivative(e: Evidence) -> Diagnosis:
-    if e.own is None or e.back is None:
+    if e.own is None or e.vjp is None:
         return None
     half = np.where(np.arange(e.g.size) % 2, e.g, 0)
-    if not e.same(np.where(e.own % 2, e.analytic, 0), e.back(half)):
+    if not e.same(np.where(e.own % 2, e.analytic, 0), e.vjp(half)):
         return None
     used, true = e.analytic / e.g[e.own], e.numeric / e.g[e.own]
     worst = np.unravel_index(np.argmax(e.sample.error), used.shape)
@@ -311,17 +307,9 @@ def another_derivative(e: Evidence) -> Diagnosis:
 
 def _derivative_at_output(e: Evidence) -> np.ndarray:
     """Return the derivative of an elementwise module, taken at its own outputs."""
-    x = e.experiment.arrays[e.name]
-    held, y = x.copy(), e.experiment.base.reshape(x.shape)
-    try:
-        x[...] = y + STEP
-        up = e.experiment.outputs()
-        x[...] = y - STEP
-        return e.on_grid(((up - e.experiment.outputs()) / (2 * STEP)).reshape(x.shape))
-    except Exception:  # outputs need not be what forward takes
-        return np.full(e.numeric.shape, np.nan)
-    finally:
-        x[...] = held
+    function = e.experiment.function(e.name)
+    above, below, distance = function.around(slice(None), STEP, at=function.value)
+    return e.on_grid(((above - below) / distance).reshape(function.array.shape))
 
 
 # ---- the terms

@@ -7,30 +7,15 @@ import copy
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .. import tree
 from ..losses.base import Loss
 from ..module import Module
-from .experiment import Experiment, rewind, stir
+from .experiment import Experiment, MismatchError, Passes
 from .report import Fault
-
-
-class Passes(NamedTuple):
-    """What forward and backward gave.
-
-    outputs: floating ones, flat.
-    upstream: the gradient that backward was given, nested as the outputs.
-    g: the same, flat.
-    gradients: by name of the array; all of the array's shape, float64 and finite.
-    """
-
-    outputs: np.ndarray
-    upstream: Any
-    g: np.ndarray
-    gradients: dict[str, np.ndarray]
 
 
 def examine(
@@ -48,15 +33,15 @@ def examine(
         The passes and the faults; no passes where what is wrong leaves nothing to measure.
     """
     replica = copy.deepcopy(experiment.module)
-    inputs, y = _forward(experiment, replica)
-    experiment.chance = experiment.chance.drawn()  # the others need no care from here on, which spares time
+    inputs, y = experiment.forward(replica)
+    experiment.random_state = experiment.random_state.drawn()  # the rest needs no care from here on: that spares time
     outputs = tree.ravel(y)
     faults = [*_changes("forward", experiment, replica, inputs), *_output_flaws(y)]
     if faults:
         return None, faults
     if not outputs.size:
         raise ValueError("gradcheck expects an output of floating numbers, got none: there is nothing to differentiate")
-    if not _agree(experiment.base, outputs):
+    if not _agree(experiment.value, outputs):
         return None, [Fault("forward", "random forward", RANDOM_FORWARD)]
 
     def draw(leaf: Any) -> np.ndarray | None:
@@ -65,8 +50,11 @@ def examine(
 
     upstream = tree.map(draw, y)
     lent = copy.deepcopy(upstream)
+    mismatch = None
     try:
-        given = replica.backward(lent)
+        found = experiment.backward(replica, lent)
+    except MismatchError as error:
+        mismatch = error
     except Exception as error:
         return None, [_raised(error, upstream)]
     faults += _changes("backward", experiment, replica, inputs)
@@ -74,9 +62,7 @@ def examine(
         if not np.array_equal(tree.ravel(before), tree.ravel(after)):
             text = f"backward writes into {name}, which is not its own: others read it too. Let it work on a copy."
             faults.append(Fault("backward", "changed in place", text))
-    try:
-        found = _collected(experiment, replica, given)
-    except _Mismatch as mismatch:
+    if mismatch:
         return None, [*faults, Fault("backward", "wrong count", str(mismatch))]
 
     gradients = {}
@@ -87,7 +73,7 @@ def examine(
             faults.append(flaw)
         else:
             gradients[name] = np.array(found[name])
-    passes = Passes(outputs, upstream, tree.ravel(upstream), gradients)
+    passes = Passes(upstream, gradients)
     if not faults:  # they would show again in what follows
         faults = [*_with_a_past(experiment, passes, rng), *_default_upstream(experiment, y)]
     return passes, faults
@@ -97,13 +83,6 @@ RANDOM_FORWARD = (
     "forward gives different outputs for the same inputs and the same random state, so that nothing can be compared. "
     "Random numbers must come from nn's generator, or from a NumPy Generator that is an attribute of the module."
 )
-
-
-def _forward(experiment: Experiment, module: Module) -> tuple[list[Any], Any]:
-    """Run a copy forward at the point, under the pinned chance; return the inputs that it got, and the output."""
-    experiment.chance.restore()
-    inputs = copy.deepcopy(list(experiment.inputs.values()))
-    return inputs, module(*inputs)
 
 
 def _changes(who: str, experiment: Experiment, replica: Module, inputs: list[Any]) -> Iterator[Fault]:
@@ -135,41 +114,6 @@ def _output_flaws(y: Any) -> Iterator[Fault]:
             place = f" at {_index(np.argwhere(~np.isfinite(array))[0])}" if array.ndim else ""
             text = f"The {name} is {array[~np.isfinite(array)][0]}{place}, which has no derivative."
             yield Fault("forward", "not finite", text)
-
-
-class _Mismatch(Exception):
-    """Backward's gradients are not one an input, nested like the inputs."""
-
-
-def _collected(experiment: Experiment, replica: Module, given: Any) -> dict[str, Any]:
-    """Return by name what backward gave: what it returned for each input, and what each parameter's grad became."""
-    names = list(experiment.inputs)
-    several = len(names) > 1
-    if several and not isinstance(given, tuple | list):
-        rest = names[1:]
-        if not isinstance(experiment.module, Loss) and any(tree.is_floating(experiment.inputs[name]) for name in rest):
-            raise _Mismatch(
-                f"backward returns one gradient for {len(names)} inputs. It should return a tuple of one for each, or "
-                f"derive from nn.Loss if it is a loss, where the prediction alone has one."
-            )
-        given = (given, *[None] * len(rest))  # targets and integers have none
-    if several and len(given) != len(names):
-        raise _Mismatch(
-            f"backward returns {len(given)} gradients for {len(names)} inputs. It should return one for each."
-        )
-    trees = dict(zip(names, given if several else [given], strict=True))
-    for name, gradient in trees.items():
-        if gradient is None:
-            trees[name] = tree.map(lambda leaf: None, experiment.inputs[name])
-    found = dict(tree.named_leaves(trees))
-    expected = dict(tree.named_leaves(experiment.inputs))
-    if found.keys() != expected.keys():
-        raise _Mismatch(
-            f"backward returns gradients for {', '.join(found) or 'nothing'}. It should return them for "
-            f"{', '.join(expected)}, nested as forward got those."
-        )
-    found.update((name, p.grad) for name, p in replica.named_parameters())
-    return found
 
 
 def _flaw(name: str, gradient: Any, array: np.ndarray, experiment: Experiment, upstream: Any) -> Fault | None:
@@ -240,21 +184,21 @@ def _with_a_past(experiment: Experiment, passes: Passes, rng: np.random.Generato
     """Go through a copy that has seen other inputs, twice, and report where its past shows."""
     returned = dict(tree.named_leaves(experiment.inputs))
     replica = copy.deepcopy(experiment.module)
-    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # inputs beside good ones may be refused
-        _forward(experiment.moved(rng), replica)
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # inputs near good ones may be refused
+        experiment.moved(rng).forward(replica)
     try:
-        _, stirred = again(experiment, passes, copy.deepcopy(experiment.module), stirred=True)
-        outputs, once = again(experiment, passes, replica)
-        _, twice = again(experiment, passes, replica)
+        _, (_, advanced) = experiment.repeat(passes, advanced=True)
+        outputs, (_, once) = experiment.repeat(passes, replica)
+        _, (_, twice) = experiment.repeat(passes, replica)
     except Exception as error:
         text = f"The first pass went well, and a later one of the same object raised {type(error).__name__}: {error}."
         yield Fault("backward", "stale values", text, cause=error)
         return
-    if not _agree(outputs, passes.outputs):
+    if not _agree(outputs, experiment.value):
         yield Fault("forward", "stale values", "The output depends on what the module was called with before.")
         return
     for name, first in passes.gradients.items():
-        if not _agree(stirred[name], first):
+        if not _agree(advanced[name], first):
             yield Fault(name, "random backward", RANDOM_BACKWARD)
         elif not _agree(once[name], first):
             yield Fault(name, "stale values", STALE_VALUES)
@@ -279,32 +223,15 @@ OVERWRITTEN = (
 )
 
 
-def again(
-    experiment: Experiment, passes: Passes, module: Module, stirred: bool = False
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Run a used copy forward and backward once more, as if its buffers and generators stood at the start.
-
-    Args:
-        stirred: whether random numbers are drawn between forward and backward.
-    """
-    rewind(module, experiment.module)
-    _, y = _forward(experiment, module)
-    outputs = tree.ravel(y).copy()
-    if stirred:
-        stir(module)
-    found = _collected(experiment, module, module.backward(copy.deepcopy(passes.upstream)))
-    return outputs, {name: np.array(found[name]) for name in passes.gradients}
-
-
 def _default_upstream(experiment: Experiment, y: Any) -> Iterator[Fault]:
     """Report where a loss's backward without an argument is not the one with ones."""
     if not isinstance(experiment.module, Loss):
         return
     replica = copy.deepcopy(experiment.module)
     try:
-        _forward(experiment, replica)
+        experiment.forward(replica)
         alone = replica.backward()
-        _forward(experiment, replica)
+        experiment.forward(replica)
         with_ones = replica.backward(tree.map(lambda leaf: np.ones(np.shape(leaf)), y))
     except Exception as error:
         text = f"backward() without an argument raised {type(error).__name__}: {error}."
