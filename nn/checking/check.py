@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,10 +24,19 @@ from .report import Fault, GradcheckError, Report
 from .state import RandomState
 
 WORST = 5  # entries that a report shows of a wrong gradient
+NEARLY_ZERO = 0.1  # of the entries: where fewer are not zero, a gradient is looked at elsewhere
+ENOUGH = 0.5  # of the entries, not zero at one point or another, are enough
+FEW_SAMPLES = 4  # where fewer come in, a wrong gradient can look right by chance
+POINTS = 10  # that are looked at further, until enough entries were not zero
+FEW_SAMPLES_POINTS = 4  # that are looked at further in any case, for few samples
 
 NOT_MEASURABLE = (
     "Central differences with steps of many sizes contradict one another, here and nearby: forward jumps, or computes "
     "in a lower precision than float64. Nothing can be said of the gradient."
+)
+NO_PARAMETER = (
+    "a float array that is no Parameter, so that it has no gradient to check. An nn.Parameter is trained, an nn.Buffer "
+    "kept."
 )
 
 
@@ -193,6 +203,11 @@ class _Result(NamedTuple):
     def wrong(self) -> bool:
         return self.comparison.sample is not None
 
+    @property
+    def unjudged(self) -> bool:
+        """Whether nothing of it could be judged."""
+        return self.comparison.unjudged == self.comparison.measured
+
 
 @dataclass(frozen=True)
 class _Check:
@@ -217,6 +232,8 @@ class _Check:
                 report.skipped[name] = "not floating: no gradient"
             elif name not in arrays:
                 report.skipped[name] = "a target: no gradient" if name == "target" else "needs_input_grad is False"
+        for name in sorted({name for mode in seen for name in mode.experiment.constants()}):
+            report.note(f"{name}: {NO_PARAMETER}")
         same = len(seen) == 2 and seen[0].same(seen[1])
         for mode in seen[:1] if same else seen:
             others = [other.experiment for other in seen if other is not mode and not same]
@@ -246,11 +263,17 @@ class _Check:
         shaky = {fault.name for fault in mode.faults if fault.kind in ("random backward", "stale values")}
         names = [name for name in mode.passes.gradients if name not in shaky]
         results = {name: self.result(mode.experiment, mode.passes, name) for name in names}
+        alive, further = self.look_further(mode.experiment, mode.passes, results)
+        results |= further
         faults = []
         for name, (experiment, _, (error, measured, unjudged, sample)) in results.items():
             report.errors[name] = max(error, report.errors.get(name, 0.0))
             if sample is not None:
                 faults.append(_fault(self.evidence(name, results, sample, other), error))
+                if name in further:
+                    report.note(
+                        f"{name}: wrong at another point, whose arrays were drawn at random; right at this one."
+                    )
             elif unjudged == measured > 0:
                 faults.append(Fault(name, "not measurable", NOT_MEASURABLE))
             elif unjudged:
@@ -259,7 +282,13 @@ class _Check:
             elif error > self.tolerance:
                 report.note(f"{name}: measured to {error:.0e} at best. Is something computed in float32?")
             elif experiment is not mode.experiment:
-                report.note(f"{name}: not differentiable here (a kink such as ReLU's at 0, a tie); judged 1 % beside.")
+                report.note(f"{name}: not differentiable here (a kink such as ReLU's at 0, a tie); judged 1 % away.")
+        for name, seen in alive.items():
+            zeros, size = int((~seen).sum()), seen.size
+            if zeros > (1 - NEARLY_ZERO) * size and name not in further:
+                where, them = ("everywhere", "it") if zeros == size else (f"in {zeros} of {size} entries", "those")
+                text = f"{name}: the gradient is zero {where} at every point tried; nothing was proven of {them}."
+                report.unseen[name] = text
         return faults
 
     def result(self, experiment: Experiment, passes: Passes, name: str) -> _Result:
@@ -268,24 +297,52 @@ class _Check:
         if here.wrong or not here.comparison.unjudged:
             return here
         for ways in ((1, -1), (0,)):
-            nearby = [self.elsewhere(experiment.moved(self.rng(), way), passes, name) for way in ways]
-            sides = [side for side in nearby if side and side.comparison.unjudged < side.comparison.measured]
+            nearby = [self.results(experiment.moved(self.rng(), way), passes, [name]) for way in ways]
+            sides = [side[name] for side in nearby if name in side and not side[name].unjudged]
             if sides:
                 return next((side for side in sides if side.wrong), sides[0])
         return here
 
-    def elsewhere(self, experiment: Experiment, passes: Passes, name: str) -> _Result | None:
-        """Judge a gradient at another point, unless the module cannot go there."""
+    def results(
+        self, experiment: Experiment, passes: Passes, names: Iterable[str], full: bool | None = None
+    ) -> dict[str, _Result]:
+        """Judge gradients at another point than that of the passes; none where the module cannot go there."""
         with contextlib.suppress(Exception), np.errstate(all="ignore"):
             outputs, passes = experiment.repeat(passes)
-            if np.isfinite(outputs).all() and np.isfinite(passes.gradients[name]).all():
-                return _Result(experiment, passes, self.compared(experiment, passes, name))
-        return None
+            if np.isfinite(outputs).all() and all(np.isfinite(passes.gradients[name]).all() for name in names):
+                compared = {name: self.compared(experiment, passes, name, full) for name in names}
+                return {name: _Result(experiment, passes, comparison) for name, comparison in compared.items()}
+        return {}
 
-    def compared(self, experiment: Experiment, passes: Passes, name: str) -> Comparison:
+    def look_further(
+        self, experiment: Experiment, passes: Passes, results: dict[str, _Result]
+    ) -> tuple[dict[str, np.ndarray], dict[str, _Result]]:
+        """Judge gradients that are zero nearly everywhere, or that few samples made, at further points.
+
+        Returns:
+            By name, where a gradient was not zero at some point; and those that are wrong at a further point.
+        """
+        alive = {name: found.passes.gradients[name] != 0 for name, found in results.items() if not found.wrong}
+        least = FEW_SAMPLES_POINTS if experiment.samples < FEW_SAMPLES else 0
+        names = [name for name, seen in alive.items() if seen.size and (least or seen.mean() < NEARLY_ZERO)]
+        further: dict[str, _Result] = {}
+        for number in range(POINTS):
+            names = [name for name in names if name not in further]
+            names = [name for name in names if number < least or alive[name].mean() < ENOUGH]
+            if not names:
+                break
+            point = experiment.redrawn(np.random.default_rng([self.seed, number]), within=number % 2 > 0)
+            for name, found in self.results(point, passes, names, full=False).items():
+                if found.wrong:
+                    further[name] = found
+                elif not found.unjudged:
+                    alive[name] |= found.passes.gradients[name] != 0
+        return alive, further
+
+    def compared(self, experiment: Experiment, passes: Passes, name: str, full: bool | None = None) -> Comparison:
         """Compare a gradient with the numerical one at a point."""
-        gradient = passes.gradients[name]
-        return compare(experiment.function(name), gradient, passes.g, self.tolerance, self.full, self.rng())
+        full = self.full if full is None else full
+        return compare(experiment.function(name), passes.gradients[name], passes.g, self.tolerance, full, self.rng())
 
     def evidence(self, name: str, results: dict[str, _Result], sample: Sample, other: Experiment | None) -> Evidence:
         """Gather what is known of a wrong gradient."""

@@ -6,6 +6,7 @@ They are asked in their order there, the most specific first. To teach the check
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -27,9 +28,9 @@ def diagnose(evidence: Evidence) -> tuple[str, str]:
     """Return the kind of mistake that a gradient shows, and sentences on it."""
     with np.errstate(all="ignore"):
         for ask in DIAGNOSES:
-            found = ask(evidence)
-            if found:
-                return found
+            with contextlib.suppress(Exception):  # evidence can be odder than a diagnosis foresees: others may fit
+                if diagnosis := ask(evidence):
+                    return diagnosis
     return "unknown", "No kind of mistake that the checker knows fits the numbers. Here is where it is off the most:"
 
 

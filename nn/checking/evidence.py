@@ -113,7 +113,7 @@ class Evidence:
         if self.output_shape == self.whole.shape:
             found["output"] = self.experiment.value.reshape(self.output_shape)
         target = inputs.get("target")
-        if "target" in found:
+        if {"prediction", "target"} <= found.keys():
             found["(prediction - target)"] = found["prediction"] - found["target"]
         elif (
             target is not None

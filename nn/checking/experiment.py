@@ -50,6 +50,20 @@ class Experiment:
         self.arrays = {name: leaf for name, leaf in tree.named_leaves(self.inputs) if tree.is_floating(leaf)}
         self.arrays.update((name, p.data) for name, p in self.module.named_parameters())
 
+    @property
+    def samples(self) -> int:
+        """How many there are, as far as the inputs' first axes tell."""
+        return max((len(leaf) for leaf in tree.leaves(self.inputs) if np.ndim(leaf)), default=1)
+
+    def constants(self) -> list[str]:
+        """Return the names of float arrays that are neither Parameters nor Buffers and that forward does not assign."""
+        replica = copy.deepcopy(self.module)
+        before = _plain_arrays(replica)
+        if before:
+            self.forward(replica)
+        after = _plain_arrays(replica)
+        return [name for name, array in before.items() if after.get(name) is array]
+
     # ---- forward
 
     def forward(self, replica: Module) -> tuple[list[Any], Any]:
@@ -144,11 +158,45 @@ class Experiment:
         for array in other.arrays.values():
             if way:
                 array += way * 0.01 * typical(array) * rng.normal(size=array.shape)
-            elif array.size:
-                array += 0.02 * rng.random(array.shape) * (array.mean() - array)
+            else:
+                _contract(array, rng)
+        return other
+
+    def redrawn(self, rng: np.random.Generator, within: bool) -> Experiment:
+        """Return another point of the same scale, with floating inputs, parameters and random numbers drawn anew.
+
+        within: whether from the numbers that an array holds, which does not leave any interval, or from around zero.
+        """
+        other = self._copy()
+        self.random_state.restore()
+        advance(other.module)
+        other.random_state = RandomState()
+        for array in other.arrays.values():
+            array[...] = rng.choice(array.ravel(), array.shape) if within and array.size else array
+            if within:
+                _contract(array, rng)
+            else:
+                array[...] = typical(array) * rng.normal(size=array.shape)
         return other
 
     def _copy(self) -> Experiment:
         other = Experiment(self.module, self.inputs, self.random_state)
         other.arrays = {name: other.arrays[name] for name in self.arrays}
         return other
+
+
+def _contract(array: np.ndarray, rng: np.random.Generator) -> None:
+    """Move each entry by up to 2 % toward the mean."""
+    if array.size:
+        array += 0.02 * rng.random(array.shape) * (array.mean() - array)
+
+
+def _plain_arrays(module: Module) -> dict[str, np.ndarray]:
+    """Return the float arrays among the attributes of a module and those inside it, by dotted name."""
+    return {
+        f"{path}.{name}".lstrip("."): leaf
+        for path, part in module.named_modules()
+        for key, value in vars(part).items()
+        for name, leaf in tree.named_leaves(value, key)
+        if key != "_saved" and isinstance(leaf, np.ndarray) and tree.is_floating(leaf)
+    }
