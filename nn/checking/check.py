@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ from ..parameter import NUMERIC
 from ..random import default_generator
 from .diagnosis import diagnose
 from .evidence import Evidence
-from .experiment import Experiment, Passes
+from .experiment import Experiment
 from .measure import Comparison, Sample, compare
 from .protocol import examine
 from .report import Fault, GradcheckError, Report
@@ -90,12 +89,12 @@ def gradcheck(
     point = {name: _prepared(name, value) for name, value in zip(names, inputs, strict=True)}
     optional = {name for name, _ in tree.named_leaves(point) if name == "target" or not module.needs_input_grad}
     seed = int(default_generator(generator).spawn(1)[0].integers(2**63))
-    check = _Check(optional, full, tolerance, seed, ones=loss is not None)
-    modes = [True, False] if training is None else [training]
     state = RandomState()
+    check = _Check(state, optional, full, tolerance, seed, chained=loss is not None)
+    modes = [True, False] if training is None else [training]
     try:
         prototype = _prototype(whole)
-        report = check.report(repr(whole), prototype, point, state, modes)
+        report = check.report(repr(whole), prototype, point, modes)
         if not report and any(prototype.children()):
             settings = {"training": training, "full": full, "tolerance": tolerance, "generator": seed}
             report.inside = _inside(prototype.train(report.faults[0].modes[0] == "train"), point, settings)
@@ -167,36 +166,10 @@ def _prototype(module: Module) -> Module:
 # ---- the check
 
 
-@dataclass
-class _Mode:
-    """What one mode shows before anything is measured.
-
-    passes: None where what is wrong leaves nothing to measure.
-    nearby: the outputs at a point nearby.
-    """
-
-    name: str
-    experiment: Experiment
-    passes: Passes | None
-    faults: list[Fault]
-    nearby: np.ndarray | None
-
-    def same(self, other: _Mode) -> bool:
-        """Return whether the module does the same in the other mode, here and nearby."""
-        if self.passes is None or other.passes is None or self.nearby is None or other.nearby is None:
-            return False
-        a, b = self.passes.gradients, other.passes.gradients
-        if a.keys() != b.keys() or self.faults != other.faults:
-            return False
-        pairs = [(self.experiment.value, other.experiment.value), (self.nearby, other.nearby)]
-        return all(np.array_equal(x, y) for x, y in pairs + [(a[name], b[name]) for name in a])
-
-
 class _Result(NamedTuple):
     """A gradient compared with the numerical one, at the point that counts."""
 
     experiment: Experiment
-    passes: Passes
     comparison: Comparison
 
     @property
@@ -213,66 +186,71 @@ class _Result(NamedTuple):
 class _Check:
     """The settings of a check, and its steps."""
 
+    state: RandomState
     optional: set[str]
     full: bool | None
     tolerance: float
     seed: int
-    ones: bool
+    chained: bool
 
-    def report(
-        self, title: str, module: Module, inputs: dict[str, Any], state: RandomState, modes: list[bool]
-    ) -> Report:
-        seen = [self.mode(module.train(training), inputs, state) for training in modes]
-        arrays = {name for mode in seen for name in mode.experiment.arrays}
+    def rng(self) -> np.random.Generator:
+        """Return a generator that starts afresh from the seed."""
+        return np.random.default_rng(self.seed)
+
+    def report(self, title: str, module: Module, inputs: dict[str, Any], modes: list[bool]) -> Report:
+        """Check the module in each mode."""
+        experiments = [Experiment(module.train(training), inputs, self.state) for training in modes]
+        faults = [self.examined(experiment) for experiment in experiments]
+        arrays = {name for experiment in experiments for name in experiment.arrays}
         if not arrays:
             raise ValueError("gradcheck expects a floating input or a parameter, got none: nothing has a gradient")
-        report = Report(title, [mode.name for mode in seen])
+        report = Report(title, [experiment.mode for experiment in experiments])
         for name, leaf in tree.named_leaves(inputs):
             if not tree.is_floating(leaf):
                 report.skipped[name] = "not floating: no gradient"
             elif name not in arrays:
                 report.skipped[name] = "a target: no gradient" if name == "target" else "needs_input_grad is False"
-        for name in sorted({name for mode in seen for name in mode.experiment.constants()}):
+        for name in experiments[0].constants():
             report.note(f"{name}: {NO_PARAMETER}")
-        same = len(seen) == 2 and seen[0].same(seen[1])
-        for mode in seen[:1] if same else seen:
-            others = [other.experiment for other in seen if other is not mode and not same]
-            for fault in mode.faults + self.wrong(mode, others[0] if others else None, report):
-                fault.modes = list(report.modes) if same else [mode.name]
-                report.add(fault)
+        one, other = experiments[0], experiments[-1]
+        if one is not other and faults[0] == faults[1] and self.same(one, other):
+            report.add([*faults[0], *self.wrong(one, None, report)], report.modes)
+        else:
+            for experiment, known in zip(experiments, faults, strict=True):
+                opposite = None if one is other else one if experiment is other else other
+                report.add([*known, *self.wrong(experiment, opposite, report)], [experiment.mode])
         return report
 
-    def mode(self, module: Module, inputs: dict[str, Any], state: RandomState) -> _Mode:
-        """Run the passes in the module's mode."""
-        name = "train" if module.training else "eval"
-        experiment = Experiment(module, inputs, state)
+    def examined(self, experiment: Experiment) -> list[Fault]:
+        """Run the passes at the point; return what is wrong with them, whatever the numbers."""
         try:
-            passes, faults = examine(experiment, self.optional, self.rng(), self.ones)
+            return examine(experiment, self.optional, self.rng(), self.chained)
         except Exception as error:
-            error.add_note(f"(raised while gradcheck ran {module!r} in {name} mode)")
+            error.add_note(f"(raised while gradcheck ran {experiment.module!r} in {experiment.mode} mode)")
             raise
-        nearby = None
-        with contextlib.suppress(Exception), np.errstate(all="ignore"):
-            nearby = experiment.moved(self.rng()).outputs()
-        return _Mode(name, experiment, passes, faults, nearby)
 
-    def wrong(self, mode: _Mode, other: Experiment | None, report: Report) -> list[Fault]:
+    def same(self, one: Experiment, other: Experiment) -> bool:
+        """Return whether a module does the same in both modes, here and at a point nearby."""
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
+            a, b = ([e.value, e.moved(self.rng()).outputs(), *e.gradients.values()] for e in (one, other))
+            return one.gradients.keys() == other.gradients.keys() and all(map(np.array_equal, a, b))
+        return False
+
+    # ---- the numbers
+
+    def wrong(self, experiment: Experiment, other_mode: Experiment | None, report: Report) -> list[Fault]:
         """Return the faults in the numbers, and enter errors and notes into the report."""
-        if mode.passes is None:
-            return []
-        shaky = {fault.name for fault in mode.faults if fault.kind in ("random backward", "stale values")}
-        names = [name for name in mode.passes.gradients if name not in shaky]
-        results = {name: self.result(mode.experiment, mode.passes, name) for name in names}
-        alive, further = self.look_further(mode.experiment, mode.passes, results)
+        results = {name: self.judged(experiment, name) for name in experiment.gradients}
+        further = self.look_further(experiment, results, report)
         results |= further
         faults = []
-        for name, (experiment, _, (error, measured, unjudged, sample)) in results.items():
+        for name, (point, (error, measured, unjudged, sample)) in results.items():
             report.errors[name] = max(error, report.errors.get(name, 0.0))
             if sample is not None:
-                faults.append(_fault(self.evidence(name, results, sample, other), error))
+                faults.append(_fault(self.evidence(name, results, sample, other_mode), error))
                 if name in further:
                     report.note(
-                        f"{name}: wrong at another point, whose arrays were drawn at random; right at this one."
+                        f"{name}: right at this point, and wrong at another, whose arrays were drawn at random."
                     )
             elif unjudged == measured > 0:
                 faults.append(Fault(name, "not measurable", NOT_MEASURABLE))
@@ -281,95 +259,79 @@ class _Check:
                 report.note(f"{name}: {entries} could not be judged, at a kink, a tie or an edge, or for float32.")
             elif error > self.tolerance:
                 report.note(f"{name}: measured to {error:.0e} at best. Is something computed in float32?")
-            elif experiment is not mode.experiment:
+            elif point is not experiment:
                 report.note(f"{name}: not differentiable here (a kink such as ReLU's at 0, a tie); judged 1 % away.")
-        for name, seen in alive.items():
-            zeros, size = int((~seen).sum()), seen.size
-            if zeros > (1 - NEARLY_ZERO) * size and name not in further:
-                where, them = ("everywhere", "it") if zeros == size else (f"in {zeros} of {size} entries", "those")
-                text = f"{name}: the gradient is zero {where} at every point tried; nothing was proven of {them}."
-                report.unseen[name] = text
         return faults
 
-    def result(self, experiment: Experiment, passes: Passes, name: str) -> _Result:
+    def judged(self, experiment: Experiment, name: str) -> _Result:
         """Judge a gradient; where a kink is in the way, at points on either side, which count then."""
-        here = _Result(experiment, passes, self.compared(experiment, passes, name))
+        here = self.compared(experiment, name)
         if here.wrong or not here.comparison.unjudged:
             return here
         for ways in ((1, -1), (0,)):
-            nearby = [self.results(experiment.moved(self.rng(), way), passes, [name]) for way in ways]
+            nearby = [self.elsewhere(experiment.moved(self.rng(), way), [name]) for way in ways]
             sides = [side[name] for side in nearby if name in side and not side[name].unjudged]
             if sides:
                 return next((side for side in sides if side.wrong), sides[0])
         return here
 
-    def results(
-        self, experiment: Experiment, passes: Passes, names: Iterable[str], full: bool | None = None
-    ) -> dict[str, _Result]:
-        """Judge gradients at another point than that of the passes; none where the module cannot go there."""
-        with contextlib.suppress(Exception), np.errstate(all="ignore"):
-            outputs, passes = experiment.repeat(passes)
-            if np.isfinite(outputs).all() and all(np.isfinite(passes.gradients[name]).all() for name in names):
-                compared = {name: self.compared(experiment, passes, name, full) for name in names}
-                return {name: _Result(experiment, passes, comparison) for name, comparison in compared.items()}
-        return {}
-
-    def look_further(
-        self, experiment: Experiment, passes: Passes, results: dict[str, _Result]
-    ) -> tuple[dict[str, np.ndarray], dict[str, _Result]]:
+    def look_further(self, experiment: Experiment, results: dict[str, _Result], report: Report) -> dict[str, _Result]:
         """Judge gradients that are zero nearly everywhere, or that few samples made, at further points.
 
+        What was zero at all points is entered into the report.
+
         Returns:
-            By name, where a gradient was not zero at some point; and those that are wrong at a further point.
+            Those that are wrong at a further point.
         """
-        alive = {name: found.passes.gradients[name] != 0 for name, found in results.items() if not found.wrong}
+        alive = {name: found.experiment.gradients[name] != 0 for name, found in results.items() if not found.wrong}
         least = FEW_SAMPLES_POINTS if experiment.samples < FEW_SAMPLES else 0
-        names = [name for name, seen in alive.items() if seen.size and (least or seen.mean() < NEARLY_ZERO)]
+        names = [name for name, nonzero in alive.items() if nonzero.size and (least or nonzero.mean() < NEARLY_ZERO)]
         further: dict[str, _Result] = {}
         for number in range(POINTS):
-            names = [name for name in names if name not in further]
             names = [name for name in names if number < least or alive[name].mean() < ENOUGH]
             if not names:
                 break
             point = experiment.redrawn(np.random.default_rng([self.seed, number]), within=number % 2 > 0)
-            for name, found in self.results(point, passes, names, full=False).items():
+            for name, found in self.elsewhere(point, names, full=False).items():
                 if found.wrong:
                     further[name] = found
+                    names.remove(name)
                 elif not found.unjudged:
-                    alive[name] |= found.passes.gradients[name] != 0
-        return alive, further
+                    alive[name] |= point.gradients[name] != 0
+        for name in alive.keys() - further.keys():
+            zeros, size = int((~alive[name]).sum()), alive[name].size
+            if zeros > (1 - NEARLY_ZERO) * size:
+                where, them = ("everywhere", "it") if zeros == size else (f"in {zeros} of {size} entries", "those")
+                text = f"{name}: the gradient is zero {where} at every point tried; nothing was proven of {them}."
+                report.unseen[name] = text
+        return further
 
-    def compared(self, experiment: Experiment, passes: Passes, name: str, full: bool | None = None) -> Comparison:
+    def elsewhere(self, point: Experiment, names: list[str], full: bool | None = None) -> dict[str, _Result]:
+        """Judge gradients at another point; none where the module cannot go there."""
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
+            outputs, point.gradients = point.repeat()
+            if all(np.isfinite(array).all() for array in (outputs, *(point.gradients[name] for name in names))):
+                return {name: self.compared(point, name, full) for name in names}
+        return {}
+
+    def compared(self, experiment: Experiment, name: str, full: bool | None = None) -> _Result:
         """Compare a gradient with the numerical one at a point."""
+        function, gradient = experiment.function(name), experiment.gradients[name]
         full = self.full if full is None else full
-        return compare(experiment.function(name), passes.gradients[name], passes.g, self.tolerance, full, self.rng())
+        return _Result(experiment, compare(function, gradient, experiment.g, self.tolerance, full, self.rng()))
 
-    def evidence(self, name: str, results: dict[str, _Result], sample: Sample, other: Experiment | None) -> Evidence:
+    def evidence(
+        self, name: str, results: dict[str, _Result], sample: Sample, other_mode: Experiment | None
+    ) -> Evidence:
         """Gather what is known of a wrong gradient."""
-        experiment, passes, _ = results[name]
-        gradient, on_grid = passes.gradients[name], np.ix_(*sample.grid)
-        true, peers = {}, set()
-        for key, (_, (_, gradients), comparison) in results.items():
-            if key != name and gradients[key].shape == gradient.shape:
-                true[key] = gradients[key][on_grid]
+        experiment, true, wrong = results[name].experiment, {}, set()
+        for key, (point, comparison) in results.items():
+            if key != name and point.gradients[key].shape == experiment.gradients[name].shape:
+                true[key] = point.gradients[key][np.ix_(*sample.grid)]
                 if comparison.sample is not None:
-                    peers.add(key)
+                    wrong.add(key)
                     true[key] = comparison.sample.numeric
-
-        def vjp(g: np.ndarray) -> np.ndarray:
-            try:
-                _, again = experiment.repeat(passes, upstream=tree.unravel(g, passes.upstream))
-                return again.gradients[name][on_grid]
-            except Exception:  # the author's backward need not bear every gradient
-                return np.full(sample.error.shape, np.nan)
-
-        shape = None if isinstance(passes.upstream, tuple | list | dict) else np.shape(passes.upstream)
-        known = (name, experiment, other, sample, gradient, passes.g, shape, None if self.ones else vjp)
-        return Evidence(*known, true, peers)
-
-    def rng(self) -> np.random.Generator:
-        """Return a generator that starts afresh from the seed."""
-        return np.random.default_rng(self.seed)
+        return Evidence(name, experiment, other_mode, sample, self.chained, true, wrong)
 
 
 # ---- what is wrong

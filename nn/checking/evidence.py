@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,10 +24,7 @@ class Evidence:
     experiment: the point.
     other_mode: the same point in the other mode, if the module behaves differently there.
     sample: the entries, one by one.
-    whole: all of the gradient that backward gave.
-    g: the upstream gradient, flat.
-    output_shape: None for several outputs.
-    vjp: returns the gradient that backward gives for another upstream gradient; None for a chain, which has none.
+    chained: whether the module is a model with its loss, whose backward is given no upstream gradient.
     true: the true gradients of other arrays of the same shape, by name.
     peers: the names of the module's other wrong gradients.
     """
@@ -37,18 +33,20 @@ class Evidence:
     experiment: Experiment
     other_mode: Experiment | None
     sample: Sample
-    whole: np.ndarray
-    g: np.ndarray
-    output_shape: tuple[int, ...] | None
-    vjp: Callable[[np.ndarray], np.ndarray] | None
+    chained: bool
     true: dict[str, np.ndarray]
     peers: set[str]
 
     # ---- the arrays
 
     @property
+    def whole(self) -> np.ndarray:
+        """All of the gradient that backward gave."""
+        return self.experiment.gradients[self.name]
+
+    @property
     def analytic(self) -> np.ndarray:
-        """The gradient that backward gave."""
+        """The gradient that backward gave, on the grid."""
         return self.sample.analytic
 
     @cached_property
@@ -100,6 +98,26 @@ class Evidence:
     # ---- inputs and outputs
 
     @cached_property
+    def g(self) -> np.ndarray:
+        """The upstream gradient, flat."""
+        return self.experiment.g
+
+    @property
+    def output_shape(self) -> tuple[int, ...] | None:
+        """None for several outputs."""
+        upstream = self.experiment.upstream
+        return None if isinstance(upstream, tuple | list | dict) else np.shape(upstream)
+
+    def vjp(self, g: np.ndarray) -> np.ndarray:
+        """Return the gradient that backward gives for another upstream gradient; NaN where it raises, or has none."""
+        upstream = tree.unravel(g, self.experiment.upstream)
+        try:
+            _, gradients = self.experiment.repeat(upstream=upstream)
+        except Exception:  # the author's backward need not bear every gradient
+            return np.full(self.analytic.shape, np.nan)
+        return self.on_grid(gradients[self.name])
+
+    @cached_property
     def is_input(self) -> bool:
         return self.name in dict(tree.named_leaves(self.experiment.inputs))
 
@@ -139,7 +157,7 @@ class Evidence:
         They do where the upstream gradient of the first sample reaches the input's gradient in others.
         """
         batch = self.whole.shape[:1]
-        if not self.is_input or self.vjp is None or not self.output_shape or self.output_shape[:1] != batch:
+        if not self.is_input or self.chained or not self.output_shape or self.output_shape[:1] != batch:
             return None
         if len(self.sample.grid[0]) < 2:
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,29 +19,15 @@ class MismatchError(Exception):
     """Backward's gradients are not one an input, nested like the inputs."""
 
 
-class Passes(NamedTuple):
-    """A forward pass and the backward pass after it.
-
-    upstream: the gradient that backward was given, nested as the outputs.
-    gradients: by name of the array; all of the array's shape, float64 and finite.
-    """
-
-    upstream: Any
-    gradients: dict[str, np.ndarray]
-
-    @property
-    def g(self) -> np.ndarray:
-        """The upstream gradient, flat."""
-        return tree.ravel(self.upstream)
-
-
 class Experiment:
-    """A module at a point, in the mode that it is in.
+    """A module at a point, in the mode that it is in, and the gradients that its backward gives there.
 
     module: in float64; only copies of it are run.
     inputs: by name, in float64 where floating.
     random_state: where the generators that any module can reach stand before each run.
     arrays: what may have a gradient, by name: floating inputs, then parameters. They are varied in place and put back.
+    upstream: the gradient that backward is given, nested as the outputs.
+    gradients: what it gives, by name of the array; all of the array's shape, float64 and finite.
     """
 
     def __init__(self, module: Module, inputs: dict[str, Any], random_state: RandomState) -> None:
@@ -49,6 +35,18 @@ class Experiment:
         self.random_state = random_state
         self.arrays = {name: leaf for name, leaf in tree.named_leaves(self.inputs) if tree.is_floating(leaf)}
         self.arrays.update((name, p.data) for name, p in self.module.named_parameters())
+        self.upstream: Any = None
+        self.gradients: dict[str, np.ndarray] = {}
+
+    @property
+    def g(self) -> np.ndarray:
+        """The upstream gradient, flat."""
+        return tree.ravel(self.upstream)
+
+    @property
+    def mode(self) -> str:
+        """Of the module: "train" or "eval"."""
+        return "train" if self.module.training else "eval"
 
     @property
     def samples(self) -> int:
@@ -128,14 +126,13 @@ class Experiment:
         return gradients | {name: p.grad for name, p in replica.named_parameters()}
 
     def repeat(
-        self, passes: Passes, replica: Module | None = None, upstream: Any = None, advanced: bool = False
-    ) -> tuple[np.ndarray, Passes]:
-        """Run forward and backward once more; return the outputs, and the passes.
+        self, replica: Module | None = None, upstream: Any = None, advanced: bool = False
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Run forward and backward once more; return the outputs and the gradients.
 
         Args:
-            passes: the first ones, at this point or at another.
             replica: a copy that has a past; its buffers and generators are put back. None for a fresh one.
-            upstream: what to give to backward in place of what it was given first.
+            upstream: what to give to backward in place of `self.upstream`.
             advanced: whether random numbers are drawn between forward and backward.
         """
         replica = copy.deepcopy(self.module) if replica is None else replica
@@ -143,9 +140,8 @@ class Experiment:
         outputs = tree.ravel(self.forward(replica)[1])
         if advanced:
             advance(replica)
-        upstream = passes.upstream if upstream is None else upstream
-        gradients = self.backward(replica, copy.deepcopy(upstream))
-        return outputs, Passes(upstream, {name: np.array(gradients[name]) for name in passes.gradients})
+        gradients = self.backward(replica, copy.deepcopy(self.upstream if upstream is None else upstream))
+        return outputs, {name: np.array(gradients[name]) for name in self.gradients}
 
     # ---- other points
 
@@ -172,8 +168,8 @@ class Experiment:
         advance(other.module)
         other.random_state = RandomState()
         for array in other.arrays.values():
-            array[...] = rng.choice(array.ravel(), array.shape) if within and array.size else array
-            if within:
+            if within and array.size:
+                array[...] = rng.choice(array.ravel(), array.shape)
                 _contract(array, rng)
             else:
                 array[...] = typical(array) * rng.normal(size=array.shape)
@@ -182,6 +178,7 @@ class Experiment:
     def _copy(self) -> Experiment:
         other = Experiment(self.module, self.inputs, self.random_state)
         other.arrays = {name: other.arrays[name] for name in self.arrays}
+        other.upstream, other.gradients = self.upstream, self.gradients
         return other
 
 

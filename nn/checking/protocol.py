@@ -14,23 +14,20 @@ import numpy as np
 from .. import tree
 from ..losses.base import Loss
 from ..module import Module
-from .experiment import Experiment, MismatchError, Passes
+from .experiment import Experiment, MismatchError
 from .report import Fault
 
 
-def examine(
-    experiment: Experiment, optional: set[str], rng: np.random.Generator, ones: bool
-) -> tuple[Passes | None, list[Fault]]:
+def examine(experiment: Experiment, optional: set[str], rng: np.random.Generator, ones: bool) -> list[Fault]:
     """Run forward and backward on a fresh copy, and then on one that has a past; return what is wrong.
+
+    The experiment gets its upstream gradient, and the gradients that can be compared.
 
     Args:
         experiment: the point. Arrays that backward passes by and may are taken out of it.
         optional: inputs that may come back without a gradient.
         rng: where the upstream gradient is drawn from.
         ones: whether the upstream gradient is ones instead.
-
-    Returns:
-        The passes and the faults; no passes where what is wrong leaves nothing to measure.
     """
     replica = copy.deepcopy(experiment.module)
     inputs, y = experiment.forward(replica)
@@ -38,11 +35,11 @@ def examine(
     outputs = tree.ravel(y)
     faults = [*_changes("forward", experiment, replica, inputs), *_output_flaws(y)]
     if faults:
-        return None, faults
+        return faults
     if not outputs.size:
         raise ValueError("gradcheck expects an output of floating numbers, got none: there is nothing to differentiate")
     if not _agree(experiment.value, outputs):
-        return None, [Fault("forward", "random forward", RANDOM_FORWARD)]
+        return [Fault("forward", "random forward", RANDOM_FORWARD)]
 
     def draw(leaf: Any) -> np.ndarray | None:
         values = np.ones(np.shape(leaf)) if ones else rng.normal(size=np.shape(leaf))
@@ -56,27 +53,29 @@ def examine(
     except MismatchError as error:
         mismatch = error
     except Exception as error:
-        return None, [_raised(error, upstream)]
+        return [_raised(error, upstream)]
     faults += _changes("backward", experiment, replica, inputs)
     for name, before, after in (("grad_output", upstream, lent), ("the output", outputs, y)):
         if not np.array_equal(tree.ravel(before), tree.ravel(after)):
             text = f"backward writes into {name}, which is not its own: others read it too. Let it work on a copy."
             faults.append(Fault("backward", "changed in place", text))
     if mismatch:
-        return None, [*faults, Fault("backward", "wrong count", str(mismatch))]
+        return [*faults, Fault("backward", "wrong count", str(mismatch))]
 
-    gradients = {}
+    experiment.upstream = upstream
     for name, array in list(experiment.arrays.items()):
         if found[name] is None and name in optional:
             del experiment.arrays[name]
         elif flaw := _flaw(name, found[name], array, experiment, upstream):
             faults.append(flaw)
         else:
-            gradients[name] = np.array(found[name])
-    passes = Passes(upstream, gradients)
+            experiment.gradients[name] = np.array(found[name])
     if not faults:  # they would show again in what follows
-        faults = [*_with_a_past(experiment, passes, rng), *_default_upstream(experiment, y)]
-    return passes, faults
+        faults = [*_with_a_past(experiment, rng), *_default_upstream(experiment, y)]
+    for fault in faults:
+        if fault.kind in ("random backward", "stale values"):
+            experiment.gradients.pop(fault.name, None)  # there is not one gradient to measure
+    return faults
 
 
 RANDOM_FORWARD = (
@@ -180,16 +179,16 @@ def _raised(error: Exception, upstream: Any) -> Fault:
     return Fault("backward", kind, text, cause=error)
 
 
-def _with_a_past(experiment: Experiment, passes: Passes, rng: np.random.Generator) -> Iterator[Fault]:
+def _with_a_past(experiment: Experiment, rng: np.random.Generator) -> Iterator[Fault]:
     """Go through a copy that has seen other inputs, twice, and report where its past shows."""
     returned = dict(tree.named_leaves(experiment.inputs))
     replica = copy.deepcopy(experiment.module)
     with contextlib.suppress(Exception), np.errstate(all="ignore"):  # inputs near good ones may be refused
         experiment.moved(rng).forward(replica)
     try:
-        _, (_, advanced) = experiment.repeat(passes, advanced=True)
-        outputs, (_, once) = experiment.repeat(passes, replica)
-        _, (_, twice) = experiment.repeat(passes, replica)
+        _, advanced = experiment.repeat(advanced=True)
+        outputs, once = experiment.repeat(replica)
+        _, twice = experiment.repeat(replica)
     except Exception as error:
         text = f"The first pass went well, and a later one of the same object raised {type(error).__name__}: {error}."
         yield Fault("backward", "stale values", text, cause=error)
@@ -197,7 +196,7 @@ def _with_a_past(experiment: Experiment, passes: Passes, rng: np.random.Generato
     if not _agree(outputs, experiment.value):
         yield Fault("forward", "stale values", "The output depends on what the module was called with before.")
         return
-    for name, first in passes.gradients.items():
+    for name, first in experiment.gradients.items():
         if not _agree(advanced[name], first):
             yield Fault(name, "random backward", RANDOM_BACKWARD)
         elif not _agree(once[name], first):

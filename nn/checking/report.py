@@ -76,13 +76,14 @@ class Report:
     def __bool__(self) -> bool:
         return not self.faults
 
-    def add(self, fault: Fault) -> None:
-        """Enter a fault; one that is known from the other mode is the same."""
-        for known in self.faults:
-            if (known.name, known.kind) == (fault.name, fault.kind):
-                known.modes += fault.modes
-                return
-        self.faults.append(fault)
+    def add(self, faults: list[Fault], modes: list[str]) -> None:
+        """Enter the faults that show in some modes; one that is known from the other mode is the same."""
+        known = {(fault.name, fault.kind): fault for fault in self.faults}
+        for fault in faults:
+            if (fault.name, fault.kind) not in known:
+                known[fault.name, fault.kind] = fault
+                self.faults.append(fault)
+            known[fault.name, fault.kind].modes += modes
 
     def note(self, text: str) -> None:
         """Enter a note, once."""
