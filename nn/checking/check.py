@@ -26,13 +26,14 @@ WORST = 5  # entries that a report shows of a wrong gradient
 NEARLY_ZERO = 0.1  # of the entries: where fewer are not zero, a gradient is looked at elsewhere
 ENOUGH = 0.5  # of the entries, not zero at one point or another, are enough
 FEW_SAMPLES = 4  # where fewer come in, a wrong gradient can look right by chance
-POINTS = 10  # that are looked at further, until enough entries were not zero
-FEW_SAMPLES_POINTS = 4  # that are looked at further in any case, for few samples
+POINTS = 4  # further ones that are looked at, in any case for few samples, else until entries enough were not zero
+MOST_POINTS = 10  # further ones that are looked at where all entries stay zero
 
 NOT_MEASURABLE = (
     "Central differences with steps of many sizes contradict one another, here and nearby: forward jumps, or computes "
     "in a lower precision than float64. Nothing can be said of the gradient."
 )
+ELSEWHERE = "right at the given point, and wrong at another point, drawn at random: the numbers are from there."
 NO_PARAMETER = (
     "a float array that is no Parameter, so that it has no gradient to check. An nn.Parameter is trained, an nn.Buffer "
     "kept."
@@ -49,12 +50,13 @@ def gradcheck(
     generator: np.random.Generator | int | None = 0,
     raise_exception: bool = True,
 ) -> Report:
-    """Hold every gradient that a module's backward gives against central differences, and name what is wrong with it.
+    """Compare every gradient that a module's backward gives with central differences, and name what is wrong with it.
 
     Each input and each parameter is checked, in training and in evaluation mode, under a random upstream gradient and
     with the same randomness in each evaluation. So is what backward owes besides: gradients add up, arguments stay as
-    they are, nothing is left over from earlier calls. All runs in float64 on copies: the module, the inputs and every
-    generator stay as they are.
+    they are, nothing is left over from earlier calls. Where a gradient is zero nearly everywhere, or fewer than four
+    samples come in, further points are drawn at random, and what stays zero at all of them is told. All runs in float64
+    on copies: the module, the inputs and every generator stay as they are.
 
     Args:
         module: what to check. A Loss is called with (prediction, target).
@@ -249,9 +251,7 @@ class _Check:
             if sample is not None:
                 faults.append(_fault(self.evidence(name, results, sample, other_mode), error))
                 if name in further:
-                    report.note(
-                        f"{name}: right at this point, and wrong at another, whose arrays were drawn at random."
-                    )
+                    report.note(f"{name}: {ELSEWHERE}")
             elif unjudged == measured > 0:
                 faults.append(Fault(name, "not measurable", NOT_MEASURABLE))
             elif unjudged:
@@ -284,11 +284,12 @@ class _Check:
             Those that are wrong at a further point.
         """
         alive = {name: found.experiment.gradients[name] != 0 for name, found in results.items() if not found.wrong}
-        least = FEW_SAMPLES_POINTS if experiment.samples < FEW_SAMPLES else 0
+        least = POINTS if experiment.samples < FEW_SAMPLES else 0
         names = [name for name, nonzero in alive.items() if nonzero.size and (least or nonzero.mean() < NEARLY_ZERO)]
         further: dict[str, _Result] = {}
-        for number in range(POINTS):
-            names = [name for name in names if number < least or alive[name].mean() < ENOUGH]
+        for number in range(MOST_POINTS):
+            enough = ENOUGH if number < POINTS else 0.0
+            names = [name for name in names if number < least or alive[name].mean() < enough or not alive[name].any()]
             if not names:
                 break
             point = experiment.redrawn(np.random.default_rng([self.seed, number]), within=number % 2 > 0)

@@ -108,6 +108,11 @@ class Evidence:
         upstream = self.experiment.upstream
         return None if isinstance(upstream, tuple | list | dict) else np.shape(upstream)
 
+    @property
+    def elementwise_shape(self) -> bool:
+        """Whether the one output is shaped like the array."""
+        return self.output_shape == self.whole.shape
+
     def vjp(self, g: np.ndarray) -> np.ndarray:
         """Return the gradient that backward gives for another upstream gradient; NaN where it raises, or has none."""
         upstream = tree.unravel(g, self.experiment.upstream)
@@ -128,8 +133,8 @@ class Evidence:
             return {}
         inputs = dict(tree.named_leaves(self.experiment.inputs))
         found = {name: x for name, x in inputs.items() if np.shape(x) == self.whole.shape}
-        if self.output_shape == self.whole.shape:
-            found["output"] = self.experiment.value.reshape(self.output_shape)
+        if self.elementwise_shape:
+            found["output"] = self.experiment.value.reshape(self.whole.shape)
         target = inputs.get("target")
         if {"prediction", "target"} <= found.keys():
             found["(prediction - target)"] = found["prediction"] - found["target"]

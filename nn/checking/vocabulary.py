@@ -35,11 +35,6 @@ FORMULAS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def filled(formula: str, name: str) -> str:
-    """Return a formula's text with the variable's name in it."""
-    return formula.replace("v", name)
-
-
 # What a factor may be made of, as a function of a size or a setting s: the likely forms first, and the others only
 # where those do not fit.
 ORIGINS: tuple[dict[str, Callable[[float], float]], ...] = (
