@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from . import tree
 from .parameter import Buffer, Parameter, as_floating
 
 _float = float  # the class below has a method of this name
@@ -334,22 +335,14 @@ class Module:
             (False, True)
         """
 
-        def twin(value: Any) -> Any:
-            if isinstance(value, Module):
-                return value.share()
-            if isinstance(value, dict):
-                return {key: twin(item) for key, item in value.items()}
-            if isinstance(value, list):
-                return [twin(item) for item in value]
-            if isinstance(value, tuple):
-                return tuple(twin(item) for item in value)
-            return value
+        def twin(leaf: Any) -> Any:
+            return leaf.share() if isinstance(leaf, Module) else leaf
 
         other = copy.copy(self)
         other._saved = None
         for name, value in vars(self).items():
             if name != "_saved":
-                vars(other)[name] = twin(value)
+                vars(other)[name] = tree.map(twin, value)
         return other
 
     # ---- the state

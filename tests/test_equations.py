@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from test_cases import Setup, every_mode, rows
 
 import nn
+from nn.checking.measure import numerical_jacobian
 from nn.container import Container
 from nn.mathematics.columns import Columns, as_column
 from nn.mathematics.notation import Text
@@ -85,15 +86,7 @@ def test_stated_gradients_are_the_derivatives_of_the_stated_output(case, mode):
     arrays = {s: x for i, (s, x) in enumerate(arrays.items()) if i not in setup.targets and x.dtype.kind == "f"}
     arrays |= {symbol: parameter.data for symbol, parameter in parameters(module).items()}
     for symbol, array in arrays.items():
-        derivative = np.empty_like(array)
-        for index in np.ndindex(array.shape):
-            value = array[index]
-            array[index] = value + 1e-6
-            above = objective()
-            array[index] = value - 1e-6
-            derivative[index] = (above - objective()) / 2e-6
-            array[index] = value
-        close(statement.values[f"d{symbol}"], derivative, 1e-6)
+        close(statement.values[f"d{symbol}"], numerical_jacobian(objective, array), 1e-6)
 
 
 @every_mode

@@ -8,6 +8,7 @@ import pytest
 from statements import STATEMENTS
 
 import nn
+from nn.checking.measure import numerical_jacobian
 from nn.mathematics.program import EquationError, halves, parse
 from nn.mathematics.run import Walker, evaluate
 from nn.mathematics.statement import inlined, without_unused
@@ -53,14 +54,7 @@ def test_stated_gradients_are_the_derivatives_of_the_stated_outputs(statement):
     for symbol in statement.by if statement.derivative else ():
         array = values[symbol]
         assert np.shape(found[f"d{symbol}"]) == array.shape
-        derivative = np.empty_like(array)
-        for index in np.ndindex(array.shape):
-            value = array[index]
-            array[index] = value + 1e-6
-            above = objective()
-            array[index] = value - 1e-6
-            derivative[index] = (above - objective()) / 2e-6
-            array[index] = value
+        derivative = numerical_jacobian(objective, array)
         np.testing.assert_allclose(found[f"d{symbol}"], derivative, rtol=1e-6, atol=1e-6 * np.abs(derivative).max())
 
 

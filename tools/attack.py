@@ -249,7 +249,7 @@ def order(rng: Rng) -> Attack:
     way = choice(rng, ["before a forward", "twice", "after no_grad"])
     if way == "twice":
         y = module(*values)
-        module.backward(tree.with_leaves(y, np.ones_like))
+        module.backward(tree.map(np.ones_like, y))
     elif way == "after no_grad":
         with nn.no_grad():
             module(*values)

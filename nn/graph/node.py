@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import tree
 from ..losses.base import Loss
 from ..mathematics.columns import as_column
 from ..mathematics.notation import Shown, Text
@@ -155,7 +156,8 @@ class Call:
         if self.path == CRITERION:  # it comes first, and its backward may have no argument
             result = module.backward()
         else:
-            result = module.backward(nest_map(self.outputs, grads.get))
+            upstream = tree.map(lambda leaf: grads.get(leaf) if isinstance(leaf, Node) else leaf, self.outputs)
+            result = module.backward(upstream)
         if self.path == CRITERION or isinstance(module, Loss):  # nothing comes back for the target
             found = result if isinstance(result, tuple) else (result,)
             found += (None,) * (len(self.inputs) - len(found))
@@ -185,43 +187,24 @@ def placed(module: Module, path: str) -> str:
     return f"{path} ({title(module)})" if path else title(module)
 
 
-def flattened(nest: Any) -> list:
-    """Return what a nest of tuples and lists holds."""
-    return [leaf for item in nest for leaf in flattened(item)] if isinstance(nest, tuple | list) else [nest]
+def leaves(values: Any) -> Iterator[Node]:
+    """Yield the Nodes in a tree."""
+    return (leaf for leaf in tree.leaves(values) if isinstance(leaf, Node))
 
 
-def leaves(nest: Any) -> Iterator[Node]:
-    """Yield the Nodes in a nest of tuples and lists."""
-    return (leaf for leaf in flattened(nest) if isinstance(leaf, Node))
-
-
-def nest_map(nest: Any, function: Callable[[Node], Any]) -> Any:
-    """Return a nest with `function(node)` in the place of each Node."""
-    if isinstance(nest, Node):
-        return function(nest)
-    if isinstance(nest, tuple | list):
-        return type(nest)([nest_map(item, function) for item in nest])
-    return nest
-
-
-def matched(nest: Any, grads: Any) -> Iterator[np.ndarray | None]:
-    """Yield the gradient in the place of each Node of a nest; None stands for a nest of Nones.
+def matched(nodes: Any, grads: Any) -> Iterator[np.ndarray | None]:
+    """Yield the gradient in the place of each Node of a tree; None stands for a tree of Nones.
 
     Raises:
         ValueError: where the gradients are nested otherwise, or of other shapes.
     """
-    if isinstance(nest, Node):
-        if grads is not None and np.shape(grads) != nest.shape:
-            raise ValueError(f"a gradient of shape {np.shape(grads)} for an input of shape {nest.shape}")
-        yield None if grads is None else np.asarray(grads)
-    elif isinstance(nest, tuple | list) and any(leaves(nest)):
-        if grads is None:
-            grads = (None,) * len(nest)
-        if not isinstance(grads, tuple | list) or len(grads) != len(nest):
-            count = len(grads) if isinstance(grads, tuple | list) else 1
-            raise ValueError(f"{count} gradients for {len(nest)} inputs")
-        for item, grad in zip(nest, grads, strict=True):
-            yield from matched(item, grad)
+    if isinstance(nodes, tuple | list) and isinstance(grads, tuple | list) and len(grads) != len(nodes):
+        raise ValueError(f"{len(grads)} gradients for {len(nodes)} inputs")
+    for node, grad in tree.pairs(nodes, grads):
+        if isinstance(node, Node):
+            if grad is not None and np.shape(grad) != node.shape:
+                raise ValueError(f"a gradient of shape {np.shape(grad)} for an input of shape {node.shape}")
+            yield None if grad is None else np.asarray(grad)
 
 
 def flow_back(calls: list[Call], nodes: list[Node], loss: Node) -> None:

@@ -636,7 +636,12 @@ class Latex(Notation):
     """LaTeX for mathematics mode, with amsmath."""
 
     signs = LATEX_SIGNS
-    letters: Mapping[str, str] = {**{letter: name for name, letter in GREEK.items()}, "ε": "varepsilon", "λ": "lambda", "∞": "infty"}
+    letters: Mapping[str, str] = {
+        **{letter: name for name, letter in GREEK.items()},
+        "ε": "varepsilon",
+        "λ": "lambda",
+        "∞": "infty",
+    }
 
     def stacked(self, lines: list[tuple[int, str]]) -> str:
         if len(lines) == 1:
