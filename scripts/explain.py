@@ -29,7 +29,7 @@ from nn.graph.derivation import Derivation, step_html
 TITLE = "The computing graph of J, and every gradient"
 TEMPLATE = Path(__file__).with_suffix(".html")
 WIDTHS = (2, 4, 3, 2)
-FORMATS = ("html", "svg", "dot", "mermaid", "md", "tex", "text")
+FORMATS = ("html", "svg", "mermaid", "md", "tex", "text")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
@@ -164,7 +164,7 @@ def main(args: argparse.Namespace) -> None:
     try:
         graph = nn.trace(model.double(), criterion.double(), x, y)
         graph = graph.first_sample() if sample else graph
-        derivation = None if args.format in ("svg", "dot", "mermaid") else graph.derivation()
+        derivation = None if args.format in ("svg", "mermaid") else graph.derivation()
     except (ValueError, TypeError, RuntimeError) as error:
         common.fail(error)
 

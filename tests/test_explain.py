@@ -119,7 +119,6 @@ def test_text_formats_go_to_standard_output(tmp_path):
     markdown = explained("--format", "md", cwd=tmp_path)
     assert markdown.startswith("# ") and "```mermaid\nflowchart TB" in markdown and "```math\n" in markdown
     assert explained("--format", "tex", cwd=tmp_path).startswith(r"\documentclass")
-    assert explained("--format", "dot", "--direction", "right", cwd=tmp_path).startswith("digraph {\n  rankdir=LR")
     assert explained("--format", "mermaid", cwd=tmp_path).startswith("flowchart TB")
     assert ET.fromstring(explained("--format", "svg", cwd=tmp_path)).tag.endswith("svg")
     assert not list(tmp_path.iterdir())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..module import Module
-from .node import Call, Node
+from .node import CRITERION, Call, Node
 
 
 def name_nodes(nodes: list[Node], calls: list[Call], modules: Mapping[str, Module]) -> None:
@@ -25,7 +25,9 @@ def name_nodes(nodes: list[Node], calls: list[Call], modules: Mapping[str, Modul
         for index, node in enumerate(found):
             node.letter = letter
             node.subscript = str(index) if len(found) > 1 else ""
-    nodes[-1].letter = "J"
+    for node in nodes:
+        if node.kind == "loss":
+            node.letter = "J"
     if not _name_chain(nodes, calls):
         _name_by_path(nodes, modules)
 
@@ -36,7 +38,9 @@ def _name_chain(nodes: list[Node], calls: list[Call]) -> bool:
     weights: dict[Node, str] = {}
     value = nodes[0]
     layer = 0
-    for call in calls[:-1]:
+    for call in calls:
+        if call.path == CRITERION:
+            break
         used = call.parameters
         if call.inputs != (value,) or call.outputs is not call.results[0] or call.note:
             return False
@@ -51,7 +55,8 @@ def _name_chain(nodes: list[Node], calls: list[Call]) -> bool:
         else:
             return False
     named = {*names, *(node for node in nodes if node.letter)}
-    if calls[-1].inputs[:1] != (value,) or named != set(nodes) or len(set(names.values())) < len(names):
+    of_loss = calls[-1:] if calls and calls[-1].path == CRITERION else []
+    if any(call.inputs[:1] != (value,) for call in of_loss) or named != set(nodes) or len(set(names.values())) < len(names):
         return False
     for node, (letter, subscript) in names.items():
         node.letter, node.subscript = letter, subscript

@@ -207,18 +207,22 @@ def matched(nodes: Any, grads: Any) -> Iterator[np.ndarray | None]:
             yield None if grad is None else np.asarray(grad)
 
 
-def flow_back(calls: list[Call], nodes: list[Node], loss: Node) -> None:
+def flow_back(calls: list[Call], nodes: list[Node], seeds: Mapping[Node, np.ndarray]) -> None:
     """Walk the calls in reverse, run each backward, and sum where paths meet: sets every node's `grad` and `terms`.
+
+    Args:
+        calls, nodes: of the graph.
+        seeds: the gradients of the outputs.
 
     Raises:
         NotImplementedError: for a module without a backward.
     """
     grads = {node: np.zeros_like(node.value) for node in nodes if node.differentiable}
-    grads[loss] = np.ones_like(loss.value)
+    grads |= seeds
     terms: dict[Node, list[Term]] = {node: [] for node in nodes}
     for call in reversed(calls):
-        if not any(node is loss or terms[node] for node in call.results):
-            continue  # nothing that the loss depends on
+        if not any(node in seeds or terms[node] for node in call.results):
+            continue  # nothing that the outputs depend on
         for slot, grad in call.backward(grads).items():
             node = call.slots[slot]
             if grad is not None and node in grads:

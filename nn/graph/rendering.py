@@ -1,4 +1,4 @@
-"""Text forms of a computing graph: a table for the terminal, and the languages of Graphviz and Mermaid."""
+"""Text forms of a computing graph: a table for the terminal, and the language of Mermaid."""
 
 from __future__ import annotations
 
@@ -18,14 +18,6 @@ COLOURS = {
     "intermediate": ("#f1f2f4", "#59626c"),
     "composite": ("#f1f2f4", "#59626c"),
     "loss": ("#f8e0ee", "#94306d"),
-}
-_DOT_SHAPES = {
-    "data": 'shape=box, style="rounded,filled"',
-    "target": 'shape=box, style="rounded,filled,dashed"',
-    "parameter": "shape=hexagon, style=filled",
-    "intermediate": "shape=box, style=filled",
-    "composite": "shape=box, style=filled, peripheries=2",
-    "loss": "shape=ellipse, style=filled, penwidth=3",
 }
 _MERMAID_SHAPES = {
     "data": ("([", "])"),
@@ -62,20 +54,6 @@ def graph_text(nodes: Sequence[Node]) -> str:
         f"{node.name}: one node, since {node.call.note}" for node in nodes if node.call and node.call.note
     )
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:], *notes]) + "\n"
-
-
-def graph_dot(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]], direction: str = "down") -> str:
-    """Return the graph in Graphviz's language."""
-    check_direction(direction)
-    number = {node: f"n{index}" for index, node in enumerate(nodes)}
-    lines = ["digraph {", f"  rankdir={'TB' if direction == 'down' else 'LR'}", '  node [fontname="serif"]']
-    for node in nodes:
-        label = r"\n".join(line.replace("\\", r"\\").replace('"', r"\"") for line in _label(node))
-        fill, line = COLOURS[node.kind]
-        look = f'{_DOT_SHAPES[node.kind]}, fillcolor="{fill}", color="{line}"'
-        lines.append(f'  {number[node]} [label="{label}", {look}]')
-    lines += [f"  {number[a]} -> {number[b]}" for a, b in edges]
-    return "\n".join([*lines, "}"]) + "\n"
 
 
 def graph_mermaid(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]], direction: str = "down") -> str:

@@ -7,17 +7,22 @@ backward agrees with the chain rule through them. Otherwise it becomes one call,
 from __future__ import annotations
 
 import copy
+import functools
+import itertools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from .. import tree
+from ..branch import CAddTable
 from ..losses.base import Loss
 from ..module import Module, calling
 from ..random import get_rng_state
 from .node import CRITERION, Call, Node, leaves, matched, placed
 
+MOST_TERMS = 6  # of which a sum is looked for in what a module returns
 OWN = Module.__module__.removesuffix("module")  # how the names of the library's own modules begin
 
 
@@ -39,21 +44,20 @@ class Recorder:
     """Stands in for the forward of every module that is called, and records what was made of what.
 
     Args:
-        model: a copy that may be run.
-        criterion: likewise.
+        parts: copies that may be run, by the beginning of their paths: "" for the model, and the criterion, if any.
         opaque: paths of modules that are not to be followed, with the reason.
     """
 
-    def __init__(self, model: Module, criterion: Module, opaque: Mapping[str, str]) -> None:
-        self.model = model
-        self.criterion = criterion
+    def __init__(self, parts: Mapping[str, Module], opaque: Mapping[str, str]) -> None:
+        self.model = parts[""]
+        self.criterion = parts.get(CRITERION)
         self.opaque = opaque
         self.calls: list[Call] = []
         self.followed: list[tuple[Call, set[Call]]] = []  # with the calls inside; the inner modules before the outer
         self.uncovered = ""  # the first arithmetic between modules that no backward covers
         self.paths: dict[int, str] = {}
         self.parameters: dict[int, Node] = {}
-        for prefix, whole in (("", model), (CRITERION, criterion)):
+        for prefix, whole in parts.items():
             for path, module in whole.named_modules():
                 self.paths.setdefault(id(module), joined(prefix, path))
             for path, parameter in whole.named_parameters():
@@ -62,32 +66,43 @@ class Recorder:
         self._nodes: dict[int, tuple[np.ndarray, Node]] = {}  # by id, with the array: an id is its own while it lives
         self._frames = [Frame(0, 0)]
 
-    def run(self, inputs: tuple, target: Any) -> tuple[tuple, Any, Any]:
-        """Run the model and the criterion, and return the nests of Nodes of inputs, target and loss.
+    def run(self, inputs: tuple) -> tuple[tuple, Any]:
+        """Run the model, and return the trees of Nodes of inputs and outputs.
 
         Raises:
             ValueError: where arrays come from nowhere and no module's backward covers that.
         """
-        arrays, inputs = self._introduce(inputs, "data")
-        target, targets = self._introduce(target, "target")
-        with calling(self._call):
-            prediction = self.model(*arrays)
-            self._stop_at_fault()
-            value = self.criterion(prediction, target)
-            self._stop_at_fault()
-        for path, parameter in (*self.model.named_parameters(), *self.criterion.named_parameters()):
-            if id(parameter) not in self.parameters:
-                raise ValueError(f"the parameter {path} is made by the call itself: call the model once before trace")
-        return inputs, targets, self._look_up(value)
+        arrays, nodes = self._introduce(inputs, "data")
+        self._prediction = self._watched(self.model, *arrays)
+        return nodes, self._look_up(self._prediction)
 
-    def _stop_at_fault(self) -> None:
+    def run_criterion(self, target: Any) -> tuple[Any, Any]:
+        """Run the criterion on the model's outputs, and return the trees of Nodes of target and loss.
+
+        Raises:
+            ValueError: as `run`.
+        """
+        array, nodes = self._introduce(target, "target")
+        return nodes, self._look_up(self._watched(self.criterion, self._prediction, array))
+
+    def _watched(self, module: Any, *inputs: Any) -> Any:
+        with calling(self._call):
+            output = module(*inputs)
         if fault := self._frames[0].fault:
             raise ValueError(self.uncovered or f"trace cannot follow the model: {fault}")
+        for path, parameter in module.named_parameters():
+            if id(parameter) not in self.parameters:
+                raise ValueError(f"the parameter {path} is made by the call itself: call the model once before trace")
+        return output
 
-    def disagreeing(self, inputs: tuple) -> dict[str, str]:
+    def disagreeing(self, inputs: tuple, upstream: Any) -> dict[str, str]:
         """Hold the gradients that the nodes have against the model's own backward, which uses up what it saved.
 
         A model whose backward is not written is not compared.
+
+        Args:
+            inputs: the tree of Nodes of the inputs.
+            upstream: the gradients of the model's outputs; None where there is a criterion, which gives them.
 
         Returns:
             The path of a followed module whose own backward is not the chain rule through what is inside, with the
@@ -99,15 +114,17 @@ class Recorder:
         """
         try:
             self.model.zero_grad()
-            self.criterion.zero_grad()
-            criterion: Any = self.criterion  # a loss needs no argument
-            grads = self.model.backward(criterion.backward())
+            if self.criterion is not None:
+                self.criterion.zero_grad()
+                criterion: Any = self.criterion  # a loss needs no argument
+                upstream = criterion.backward()
+            grads = self.model.backward(upstream)
         except NotImplementedError:
             if self.uncovered:
                 raise ValueError(self.uncovered) from None
             return {}
         unwritten = {call for call in self.calls if not _has_backward(call.module)}
-        parameters = (*self.model.parameters(), *self.criterion.parameters())
+        parameters = [*self.model.parameters(), *(self.criterion.parameters() if self.criterion is not None else [])]
         found = [(self.parameters[id(parameter)], parameter.grad) for parameter in parameters]
         given = zip(leaves(inputs), matched(inputs, grads if len(inputs) > 1 else (grads,)), strict=True)
         found += [(node, grad) for node, grad in given if grad is not None]
@@ -156,6 +173,8 @@ class Recorder:
         fault = frame.fault or self.opaque.get(call.path, "")
         if frame.busy and not fault:
             try:
+                if _has_backward(module):
+                    output = self._summed(call, output, frame)
                 call.outputs = self._look_up(output)
                 self.followed.append((call, set(self.calls[frame.calls :])))
                 return output
@@ -174,6 +193,29 @@ class Recorder:
             outer.fault = f"{name} returned {type(output).__name__}, expected arrays or tuples and lists of them"
             return output
         return self._record(call, module, output, frame, fault)
+
+    def _summed(self, call: Call, output: Any, frame: Frame) -> Any:
+        """Record what a module returns as a sum, where it is one of what it took and what its parts made.
+
+        So a skip connection is followed although `module(x) + x` is no module's doing. That the module's own backward
+        agrees is checked like that of any other.
+        """
+        if not _is_array(output) or id(output) in self._nodes:
+            return output
+        made = [node for inner in self.calls[frame.calls :] for node in inner.results]
+        terms = [node for node in dict.fromkeys([*made, *leaves(call.inputs)]) if node.shape == np.shape(output)]
+        terms = [node for node in terms if node.differentiable][-MOST_TERMS:]
+        pairs = (found for count in range(2, len(terms) + 1) for found in itertools.combinations(terms, count))
+        for found in pairs:
+            if np.array_equal(functools.reduce(operator.add, (node.value for node in found)), output):
+                adder = CAddTable()
+                inner = Call(copy.deepcopy(adder), call.path, found)
+                adder.forward(*(node.value for node in found))
+                inner.module = adder
+                output, inner.outputs = self._introduce(output, "intermediate", inner)
+                self.calls.append(inner)
+                break
+        return output
 
     def _record(self, call: Call, module: Module, output: Any, frame: Frame, fault: str) -> Any:
         """Make a call of its own of a module, in place of what was recorded inside it."""
