@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from .container import Container
 from .module import Module, count_parameters
+from .settings import integer
 
 
 class _Branches(Container):
@@ -211,12 +212,13 @@ class CAddTable(_Joining):
 
     def forward(self, *inputs: ArrayLike) -> np.ndarray:
         xs = self._cast_inputs(inputs, same_shape=True)
-        self.save_for_backward(len(xs), xs[0])
-        return functools.reduce(operator.add, xs)
+        y = functools.reduce(operator.add, xs)
+        self.save_for_backward(len(xs), output=y)
+        return y
 
     def backward(self, grad_output: ArrayLike) -> Any:
-        count, x = self.saved()
-        g = self.cast(grad_output, x.dtype, x.shape, "grad_output")
+        g = self.upstream(grad_output)
+        count = self.saved()
         return _one_or_all((g,) * count)
 
     def equations_of(self, count: int) -> dict[str, str]:
@@ -240,12 +242,13 @@ class CMulTable(_Joining):
 
     def forward(self, *inputs: ArrayLike) -> np.ndarray:
         xs = self._cast_inputs(inputs, same_shape=True)
-        self.save_for_backward(xs)
-        return functools.reduce(operator.mul, xs)
+        y = functools.reduce(operator.mul, xs)
+        self.save_for_backward(xs, output=y)
+        return y
 
     def backward(self, grad_output: ArrayLike) -> Any:
+        g = self.upstream(grad_output)
         xs = self.saved()
-        g = self.cast(grad_output, xs[0].dtype, xs[0].shape, "grad_output")
         # Not g y / x, which would fail where x is 0.
         return _one_or_all(tuple(functools.reduce(operator.mul, xs[:i] + xs[i + 1 :], g) for i in range(len(xs))))
 
@@ -255,7 +258,7 @@ class CMulTable(_Joining):
 
 
 class JoinTable(_Joining):
-    """Joins its inputs, one behind the other, along a dimension (Torch7's name).
+    """Joins its inputs, in order, along a dimension (Torch7's name).
 
     Args:
         dim: the dimension; negative counts from the end.
@@ -264,6 +267,7 @@ class JoinTable(_Joining):
         Any number of inputs that differ in that dimension alone, to an array that is as long there as they together.
 
     Raises:
+        TypeError: for a dimension that is no integer.
         ValueError: for no input, a dimension that they do not have, or shapes that differ elsewhere.
 
     Example:
@@ -272,7 +276,7 @@ class JoinTable(_Joining):
     """
 
     def __init__(self, dim: int) -> None:
-        self.dim = dim
+        self.dim = integer(self, "dim", dim)
 
     def forward(self, *inputs: ArrayLike) -> np.ndarray:
         xs = self._cast_inputs(inputs, same_shape=False)
@@ -283,12 +287,12 @@ class JoinTable(_Joining):
             raise ValueError(
                 f"{self!r} expects inputs that differ in dimension {self.dim} alone, got {shapes}"
             ) from None
-        self.save_for_backward([x.shape[self.dim] for x in xs], y.shape, y.dtype)
+        self.save_for_backward([x.shape[self.dim] for x in xs], output=y)
         return y
 
     def backward(self, grad_output: ArrayLike) -> Any:
-        lengths, shape, dtype = self.saved()
-        g = self.cast(grad_output, dtype, shape, "grad_output")
+        g = self.upstream(grad_output)
+        lengths = self.saved()
         return _one_or_all(tuple(np.split(g, np.cumsum(lengths[:-1]), self.dim)))
 
     def equations_of(self, count: int) -> dict[str, str]:
@@ -296,9 +300,6 @@ class JoinTable(_Joining):
         ends = ["0", *itertools.accumulate((f"{x}.shape[{self.dim}]" for x in xs), "{} + {}".format)]
         parts = (f"part(g, {start}, {end}, {self.dim})" for start, end in itertools.pairwise(ends))
         return {"y": f"join({', '.join(xs)}, {self.dim})", **dict(zip(xs, parts, strict=True))}
-
-    def extra_repr(self) -> str:
-        return str(self.dim)
 
 
 def _one_or_all(grads: tuple) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Module, held_generators
+from ..module import Module
+from ..module import named_generators as held_generators
 from ..parameter import Buffer
 from ..random import default_generator, get_rng_state, set_rng_state
 from ..tree import leaves, named_leaves, with_leaves

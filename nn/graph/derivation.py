@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..module import title
+from ..module import short_repr as title
 from .node import CRITERION, Node
 from .statement import Formula
 from .steps import Step

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..losses.base import Loss
 from ..mathematics.notation import SUBSCRIPTS
-from ..module import Module, title
+from ..module import Module
+from ..module import short_repr as title
 
 DIRECTIONS = ("down", "right")  # in which the computation flows in a drawing
 CRITERION = "criterion"  # the path of the loss, which stands outside the model

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..module import title
+from ..module import short_repr as title
 from .node import Node, check_direction
 
 # By kind: the fill, the line and the ink on paper; they differ in lightness and hue for the colour-blind.

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..module import held_generators, no_grad
+from ..module import named_generators as held_generators
+from ..module import no_grad
 from ..random import get_rng_state, set_rng_state
 from .node import Call, Node, matched, nest_map
 

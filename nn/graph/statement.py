@@ -21,7 +21,8 @@ from ..mathematics.equation import (
     settle_equations,
 )
 from ..mathematics.notation import to_latex, to_mathml, to_text
-from ..module import Module, title
+from ..module import Module
+from ..module import short_repr as title
 from ..random import default_generator
 from .node import Call, as_column, leaves
 
