@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, ClassVar, NamedTuple, Self
@@ -19,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .parameter import Buffer, Parameter, as_floating
-from .settings import flag
+from .settings import arguments_text, flag
+from .shapes import Likeness, fits, likeness, outline, shape_text
 
 _float = float  # the class below has a method of this name
 
@@ -172,7 +171,7 @@ class Module:
         if _saving.get():
             self._saved = values
             if output is not None:
-                self._output = _likeness(output)
+                self._output = likeness(output)
 
     def saved(self) -> Any:
         """Return what forward saved, the one value or the tuple of several, and empty the slot.
@@ -221,8 +220,8 @@ class Module:
         elif isinstance(value, tuple | list) and len(value) == len(like):
             pairs = enumerate(zip(value, like, strict=True))
             return type(like)([self._cast_nest(g, item, f"{name}[{i}]") for i, (g, item) in pairs])
-        found = _outline(value)
-        raise ValueError(f"{self!r} expects {name} to be nested as the output is, {_outline(like)}, got {found}")
+        found = outline(value)
+        raise ValueError(f"{self!r} expects {name} to be nested as the output is, {outline(like)}, got {found}")
 
     def _nothing_saved(self) -> RuntimeError:
         return RuntimeError(
@@ -253,7 +252,7 @@ class Module:
             array = as_floating(value, dtype)
         except (TypeError, ValueError) as error:  # NumPy's ValueError: lists of unequal lengths
             raise type(error)(f"{self!r} expects {name} to be an array of real numbers: {error}") from None
-        if shape is not None and array.shape != shape and not _fits(array.shape, shape):
+        if shape is not None and array.shape != shape and not fits(array.shape, shape):
             raise ValueError(f"{self!r} expects {name} of shape {shape_text(shape)}, got {array.shape}")
         return array
 
@@ -283,7 +282,7 @@ class Module:
             raise ValueError(f"{self!r} expects {name} to be an array of integers: {error}") from None
         if array.dtype.kind not in "iu":
             raise TypeError(f"{self!r} expects {name} to be indices of an integer dtype, got {array.dtype}")
-        if shape is not None and not _fits(array.shape, shape):
+        if shape is not None and not fits(array.shape, shape):
             raise ValueError(f"{self!r} expects {name} of shape {shape_text(shape)}, got {array.shape}")
         wrong = (array < 0) | (array >= count)
         if ignore is not None:
@@ -537,32 +536,7 @@ class Module:
         others by keyword where they differ from it. A bool may stand for a Parameter that is there or None (`bias`),
         and `dtype` for that of the parameters. What has no attribute, or none that can be written down, is left out.
         """
-        shown: list[str] = []
-        complete = True  # so far, so that arguments may stand by position
-        for name, argument in inspect.signature(type(self)).parameters.items():
-            if name == "generator" or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
-                continue
-            text, default = self._argument(name, argument.default), _literal(argument.default)
-            required = argument.default is argument.empty
-            if text is None:
-                complete = complete and not required
-            elif required and complete and argument.kind != argument.KEYWORD_ONLY:
-                shown.append(text)
-            elif required or text != default:
-                shown.append(f"{name}={text}")
-        return ", ".join(shown)
-
-    def _argument(self, name: str, default: Any) -> str | None:
-        """Return the text of a constructor's argument, None where it is not known."""
-        if name == "dtype":
-            dtype = next((parameter.data.dtype for parameter in self.parameters()), np.dtype(np.float32))
-            return None if dtype == np.float32 else repr(str(dtype))
-        if name not in vars(self):
-            return None
-        value = vars(self)[name]
-        if isinstance(default, bool) and (value is None or isinstance(value, Parameter)):
-            return repr(value is not None)
-        return _literal(value)
+        return arguments_text(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
@@ -571,68 +545,6 @@ class Module:
 def is_grad_enabled() -> bool:
     """Return whether forward passes save for backward, which they do outside of `no_grad`."""
     return _saving.get()
-
-
-class Likeness:
-    """The shape and dtype of an array that is not kept."""
-
-    __slots__ = ("dtype", "shape")
-
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.shape = shape
-        self.dtype = dtype
-
-
-def _likeness(output: Any) -> Any:
-    """Return the nest of likenesses of a nest of arrays."""
-    if isinstance(output, np.ndarray):
-        return Likeness(output.shape, output.dtype)
-    if isinstance(output, dict):
-        return {key: _likeness(item) for key, item in output.items()}
-    if isinstance(output, tuple | list):
-        items = [_likeness(item) for item in output]
-        return items if isinstance(output, list) else tuple(items)
-    return Likeness(np.shape(output), np.asarray(output).dtype)
-
-
-def _outline(nest: Any) -> str:
-    """Return a nest's kind and size in words."""
-    if isinstance(nest, dict):
-        return f"a dict of {', '.join(map(repr, nest))}"
-    return f"a {type(nest).__name__}" + (f" of {len(nest)}" if isinstance(nest, tuple | list) else "")
-
-
-def _literal(value: Any) -> str | None:
-    """Return the text that `eval` makes a plain value or an array of again, arrays as lists; None for anything else."""
-    if isinstance(value, Buffer):
-        value = value.data
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"float('{value}')"
-    if isinstance(value, list | tuple):
-        items = [_literal(item) for item in value]
-        if None in items:
-            return None
-        inside = ", ".join(map(str, items))
-        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(items) == 1)})"
-    return repr(value) if type(value) in (type(None), bool, int, float, str) else None
-
-
-def _fits(shape: tuple, expected: tuple) -> bool:
-    """Return whether a shape is as `cast` is told to expect it."""
-    if expected and expected[0] is ...:
-        expected = expected[1:]
-        shape = shape[-len(expected) :] if expected else ()
-    if shape == expected:
-        return True
-    pairs = zip(shape, expected, strict=False)
-    return len(shape) == len(expected) and all(size == want or isinstance(want, str) for size, want in pairs)
-
-
-def shape_text(shape: tuple) -> str:
-    """Write a shape as Python would, with `...` for any leading dimensions and names for free sizes."""
-    return "(" + ", ".join("..." if size is ... else str(size) for size in shape) + ("," * (len(shape) == 1)) + ")"
 
 
 def count_parameters(module: Module) -> int:
@@ -665,14 +577,12 @@ def named_generators(module: Module) -> dict[str, np.random.Generator]:
 
 __all__ = [
     "IncompatibleKeys",
-    "Likeness",
     "Module",
     "calling",
     "count_parameters",
     "is_grad_enabled",
     "named_generators",
     "no_grad",
-    "shape_text",
     "short_repr",
     "watching",
 ]

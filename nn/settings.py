@@ -1,10 +1,11 @@
-"""Settings: each is checked where it is given, and NumPy's numbers become Python's.
+"""Settings: each is checked where it is given, NumPy's numbers become Python's, and a module's repr shows them.
 
 An np.float64 would turn a float32 array that it multiplies into float64; a Python float does not.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 import numbers
 import operator
@@ -12,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
+
+from .parameter import Buffer, Parameter
 
 
 def number(
@@ -143,3 +146,60 @@ def floating_dtype(owner: object, dtype: DTypeLike | None) -> np.dtype:
 def _refusal(owner: object, name: str, expected: str, value: Any) -> str:
     title = owner if isinstance(owner, str) else type(owner).__name__
     return f"{title} expects {name} to be {expected}, got {value!r}"
+
+
+# ---- how they are shown
+
+
+def arguments_text(module: Any) -> str:
+    """Return the arguments that would build a module again, as Module.extra_repr tells.
+
+    Example:
+        >>> from nn import Linear
+        >>> arguments_text(Linear(3, 2, bias=False))
+        '3, 2, bias=False'
+    """
+    shown: list[str] = []
+    complete = True  # so far, so that arguments may stand by position
+    for name, argument in inspect.signature(type(module)).parameters.items():
+        if name == "generator" or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+            continue
+        text, default = _argument(module, name, argument.default), _literal(argument.default)
+        required = argument.default is argument.empty
+        if text is None:
+            complete = complete and not required
+        elif required and complete and argument.kind != argument.KEYWORD_ONLY:
+            shown.append(text)
+        elif required or text != default:
+            shown.append(f"{name}={text}")
+    return ", ".join(shown)
+
+
+def _argument(module: Any, name: str, default: Any) -> str | None:
+    """Return the text of a constructor's argument, None where it is not known."""
+    if name == "dtype":
+        dtype = next((parameter.data.dtype for parameter in module.parameters()), np.dtype(np.float32))
+        return None if dtype == np.float32 else repr(str(dtype))
+    if name not in vars(module):
+        return None
+    value = vars(module)[name]
+    if isinstance(default, bool) and (value is None or isinstance(value, Parameter)):
+        return repr(value is not None)
+    return _literal(value)
+
+
+def _literal(value: Any) -> str | None:
+    """Return the text that `eval` makes a plain value or an array of again, arrays as lists; None for anything else."""
+    if isinstance(value, Buffer):
+        value = value.data
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    if isinstance(value, list | tuple):
+        items = [_literal(item) for item in value]
+        if None in items:
+            return None
+        inside = ", ".join(map(str, items))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(items) == 1)})"
+    return repr(value) if type(value) in (type(None), bool, int, float, str) else None

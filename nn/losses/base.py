@@ -10,9 +10,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..module import Likeness, Module, is_grad_enabled
+from ..module import Module, is_grad_enabled
 from ..numeric import total
 from ..settings import choice
+from ..shapes import Likeness
 
 
 class Loss(Module):
