@@ -221,12 +221,14 @@ class Module:
             pairs = enumerate(zip(value, like, strict=True))
             return type(like)([self._cast_nest(g, item, f"{name}[{i}]") for i, (g, item) in pairs])
         found = outline(value)
-        raise ValueError(f"{self!r} expects {name} to be nested as the output is, {outline(like)}, got {found}")
+        raise ValueError(
+            f"{short_repr(self)} expects {name} to be nested as the output is, {outline(like)}, got {found}"
+        )
 
     def _nothing_saved(self) -> RuntimeError:
         return RuntimeError(
-            f"{self!r} has nothing saved to go back through: each backward needs a forward of its own before it, "
-            f"outside no_grad. If this one object is used twice in a forward, use it once and its share() the "
+            f"{short_repr(self)} has nothing saved to go back through: each backward needs a forward of its own before "
+            f"it, outside no_grad. If this one object is used twice in a forward, use it once and its share() the "
             f"second time"
         )
 
@@ -251,9 +253,9 @@ class Module:
         try:
             array = as_floating(value, dtype)
         except (TypeError, ValueError) as error:  # NumPy's ValueError: lists of unequal lengths
-            raise type(error)(f"{self!r} expects {name} to be an array of real numbers: {error}") from None
+            raise type(error)(f"{short_repr(self)} expects {name} to be an array of real numbers: {error}") from None
         if shape is not None and array.shape != shape and not fits(array.shape, shape):
-            raise ValueError(f"{self!r} expects {name} of shape {shape_text(shape)}, got {array.shape}")
+            raise ValueError(f"{short_repr(self)} expects {name} of shape {shape_text(shape)}, got {array.shape}")
         return array
 
     def indices(
@@ -279,16 +281,18 @@ class Module:
         try:
             array = np.asarray(value)
         except ValueError as error:  # lists of unequal lengths
-            raise ValueError(f"{self!r} expects {name} to be an array of integers: {error}") from None
+            raise ValueError(f"{short_repr(self)} expects {name} to be an array of integers: {error}") from None
         if array.dtype.kind not in "iu":
-            raise TypeError(f"{self!r} expects {name} to be indices of an integer dtype, got {array.dtype}")
+            raise TypeError(f"{short_repr(self)} expects {name} to be indices of an integer dtype, got {array.dtype}")
         if shape is not None and not fits(array.shape, shape):
-            raise ValueError(f"{self!r} expects {name} of shape {shape_text(shape)}, got {array.shape}")
+            raise ValueError(f"{short_repr(self)} expects {name} of shape {shape_text(shape)}, got {array.shape}")
         wrong = (array < 0) | (array >= count)
         if ignore is not None:
             wrong &= array != ignore
         if wrong.any():
-            raise ValueError(f"{self!r} expects {name} to be indices from 0 to {count - 1}, got {array[wrong][0]}")
+            raise ValueError(
+                f"{short_repr(self)} expects {name} to be indices from 0 to {count - 1}, got {array[wrong][0]}"
+            )
         return array.astype(np.intp, copy=False)
 
     # ---- the walk

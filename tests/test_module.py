@@ -419,6 +419,13 @@ def test_what_is_no_index(arguments, error, text):
     assert text in str(caught.value)
 
 
+def test_a_module_that_holds_others_is_named_by_its_class_alone():
+    block = nn.Residual(nn.Linear(2, 3))
+    with pytest.raises(TypeError) as caught:
+        block.indices([0.0], 1)
+    assert str(caught.value).startswith("Residual expects input")
+
+
 class Nested(nn.Module):
     """Returns a nest, of which only shapes and dtypes are remembered."""
 
