@@ -164,20 +164,20 @@ class Residual(_Branches):
 
     def __init__(self, module: Module, shortcut: Module | None = None) -> None:
         super().__init__(module, *([] if shortcut is None else [shortcut]))
-        self.total = [CAddTable()]  # in a list, since it is no branch
 
     def forward(self, x: Any) -> np.ndarray:
         outputs = self._each(Module.__call__, [x] * len(self))
-        try:
-            return self.total[0](*outputs, *([x] if len(self) == 1 else []))
-        except ValueError as error:
-            error.args = (f"in the sum of {type(self).__name__}: {error}",)
-            raise
+        f, shortcut = outputs if len(self) == 2 else (*outputs, x)
+        f = self.cast(f, name="the module's output")
+        y = f + self.cast(shortcut, f.dtype, f.shape, "the shortcut's output")
+        self.save_for_backward(output=y)
+        return y
 
     def backward(self, grad_output: ArrayLike) -> Any:
-        grads = self.total[0].backward(grad_output)
-        branches = len(self)
-        return self._sum((*self._backward(grads[:branches]), *grads[branches:]))
+        g = self.upstream(grad_output)
+        self.saved()
+        grads = self._backward((g,) * len(self))
+        return self._sum(grads if len(self) == 2 else (*grads, g))
 
 
 class _Joining(Module):
