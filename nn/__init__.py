@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from .checking import GradcheckError as GradcheckError
 
     # The computing graph
+    from .graph import record as record
     from .graph import trace as trace
 
     # Mathematics as data
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
 _ASKED_FOR = {
     "gradcheck": "checking",
     "GradcheckError": "checking",
+    "record": "graph",
     "trace": "graph",
     "column_equations": "mathematics.columns",
     "evaluate_equations": "mathematics.statement",

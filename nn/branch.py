@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from .container import Container
 from .module import Module, count_parameters
+from .settings import integer
 
 
 class _Branches(Container):
@@ -162,20 +163,20 @@ class Residual(_Branches):
 
     def __init__(self, module: Module, shortcut: Module | None = None) -> None:
         super().__init__(module, *([] if shortcut is None else [shortcut]))
-        self.total = [CAddTable()]  # in a list, since it is no branch
 
     def forward(self, x: Any) -> np.ndarray:
         outputs = self._each(Module.__call__, [x] * len(self))
-        try:
-            return self.total[0](*outputs, *([x] if len(self) == 1 else []))
-        except ValueError as error:
-            error.args = (f"in the sum of {type(self).__name__}: {error}",)
-            raise
+        f, shortcut = outputs if len(self) == 2 else (*outputs, x)
+        f = self.cast(f, name="the module's output")
+        y = f + self.cast(shortcut, f.dtype, f.shape, "the shortcut's output")
+        self.save_for_backward(output=y)
+        return y
 
     def backward(self, grad_output: ArrayLike) -> Any:
-        grads = self.total[0].backward(grad_output)
-        branches = len(self)
-        return self._sum((*self._backward(grads[:branches]), *grads[branches:]))
+        g = self.upstream(grad_output)
+        self.saved()
+        grads = self._backward((g,) * len(self))
+        return self._sum(grads if len(self) == 2 else (*grads, g))
 
 
 class _Joining(Module):
@@ -206,12 +207,13 @@ class CAddTable(_Joining):
 
     def forward(self, *inputs: ArrayLike) -> np.ndarray:
         xs = self._cast_inputs(inputs, same_shape=True)
-        self.save_for_backward(len(xs), xs[0])
-        return functools.reduce(operator.add, xs)
+        y = functools.reduce(operator.add, xs)
+        self.save_for_backward(len(xs), output=y)
+        return y
 
     def backward(self, grad_output: ArrayLike) -> Any:
-        count, x = self.saved()
-        g = self.cast(grad_output, x.dtype, x.shape, "grad_output")
+        g = self.upstream(grad_output)
+        count = self.saved()
         return _one_or_all((g,) * count)
 
     def equations_of(self, count: int) -> str:
@@ -235,12 +237,13 @@ class CMulTable(_Joining):
 
     def forward(self, *inputs: ArrayLike) -> np.ndarray:
         xs = self._cast_inputs(inputs, same_shape=True)
-        self.save_for_backward(xs)
-        return functools.reduce(operator.mul, xs)
+        y = functools.reduce(operator.mul, xs)
+        self.save_for_backward(xs, output=y)
+        return y
 
     def backward(self, grad_output: ArrayLike) -> Any:
+        g = self.upstream(grad_output)
         xs = self.saved()
-        g = self.cast(grad_output, xs[0].dtype, xs[0].shape, "grad_output")
         # Not g y / x, which would fail where x is 0.
         return _one_or_all(tuple(functools.reduce(operator.mul, xs[:i] + xs[i + 1 :], g) for i in range(len(xs))))
 
@@ -251,7 +254,7 @@ class CMulTable(_Joining):
 
 
 class JoinTable(_Joining):
-    """Joins its inputs, one behind the other, along a dimension (Torch7's name).
+    """Joins its inputs, in order, along a dimension (Torch7's name).
 
     Args:
         dim: the dimension; negative counts from the end.
@@ -260,6 +263,7 @@ class JoinTable(_Joining):
         Any number of inputs that differ in that dimension alone, to an array that is as long there as they together.
 
     Raises:
+        TypeError: for a dimension that is no integer.
         ValueError: for no input, a dimension that they do not have, or shapes that differ elsewhere.
 
     Example:
@@ -270,7 +274,7 @@ class JoinTable(_Joining):
     symbols: ClassVar = {"k": "dim"}
 
     def __init__(self, dim: int) -> None:
-        self.dim = dim
+        self.dim = integer(self, "dim", dim)
 
     def forward(self, *inputs: ArrayLike) -> np.ndarray:
         xs = self._cast_inputs(inputs, same_shape=False)
@@ -281,12 +285,12 @@ class JoinTable(_Joining):
             raise ValueError(
                 f"{self!r} expects inputs that differ in dimension {self.dim} alone, got {shapes}"
             ) from None
-        self.save_for_backward([x.shape[self.dim] for x in xs], y.shape, y.dtype)
+        self.save_for_backward([x.shape[self.dim] for x in xs], output=y)
         return y
 
     def backward(self, grad_output: ArrayLike) -> Any:
-        lengths, shape, dtype = self.saved()
-        g = self.cast(grad_output, dtype, shape, "grad_output")
+        g = self.upstream(grad_output)
+        lengths = self.saved()
         return _one_or_all(tuple(np.split(g, np.cumsum(lengths[:-1]), self.dim)))
 
     def equations_of(self, count: int) -> str:
@@ -295,9 +299,6 @@ class JoinTable(_Joining):
             return "y = x\ndx = dy"
         lengths = ", ".join(f"{x}.shape[k]" for x in xs)
         return f"y = join({', '.join(xs)}, k)\n{', '.join(f'd{x}' for x in xs)} = split(dy, ({lengths}), k)"
-
-    def extra_repr(self) -> str:
-        return str(self.dim)
 
 
 def _one_or_all(grads: tuple) -> Any:

@@ -60,7 +60,7 @@ class Container(Module):
         return [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
 
     def append(self, module: Any) -> Self:
-        """Put a module behind the last one, and return this container."""
+        """Append a module, and return this container."""
         self._add(next(name for name in map(str, count(len(self))) if name not in vars(self)), module)
         return self
 

@@ -6,15 +6,15 @@ Names, defaults and scales are PyTorch's.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from .parameter import Parameter
 from .random import default_generator
+from .settings import choice, number
 
-if TYPE_CHECKING:  # at run time it would load numpy.random with every import
-    Generator: TypeAlias = np.random.Generator | int | None
+Generator: TypeAlias = "np.random.Generator | int | None"  # as text, since numpy.random takes a while to import
 
 
 def _filled(parameter: Parameter, values: np.ndarray | float) -> Parameter:
@@ -25,10 +25,16 @@ def _filled(parameter: Parameter, values: np.ndarray | float) -> Parameter:
 def uniform_(parameter: Parameter, a: float = 0.0, b: float = 1.0, *, generator: Generator = None) -> Parameter:
     """Draw from the uniform distribution on [a, b).
 
+    Raises:
+        TypeError: for bounds that are no numbers.
+        ValueError: for b below a, or bounds that are not finite.
+
     Example:
         >>> bool(abs(uniform_(Parameter(np.zeros(9)), -1, 1, generator=0).data).max() <= 1)
         True
     """
+    a = number("uniform_", "a", a, above=-math.inf)
+    b = number("uniform_", "b", b, at_least=a, below=math.inf)
     return _filled(parameter, default_generator(generator).uniform(a, b, parameter.data.shape))
 
 
@@ -36,14 +42,15 @@ def normal_(parameter: Parameter, mean: float = 0.0, std: float = 1.0, *, genera
     """Draw from the normal distribution.
 
     Raises:
+        TypeError: for a mean or standard deviation that is no number.
         ValueError: for a negative standard deviation.
 
     Example:
         >>> normal_(Parameter(np.zeros(2)), std=0.0).data
         array([0., 0.])
     """
-    if std < 0:
-        raise ValueError(f"normal_ expects std >= 0, got {std}")
+    mean = number("normal_", "mean", mean)
+    std = number("normal_", "std", std, at_least=0)
     return _filled(parameter, default_generator(generator).normal(mean, std, parameter.data.shape))
 
 
@@ -85,13 +92,14 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         param: the negative slope of 'leaky_relu', 0.01 by default.
 
     Raises:
+        TypeError: for settings of the wrong kind.
         ValueError: for another name.
 
     Example:
         >>> round(calculate_gain("relu"), 4)
         1.4142
     """
-    slope = 0.01 if param is None else param
+    slope = 0.01 if param is None else number("calculate_gain", "param", param)
     gains = {
         "linear": 1.0,
         "sigmoid": 1.0,
@@ -100,31 +108,33 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         "leaky_relu": math.sqrt(2 / (1 + slope**2)),
         "selu": 3 / 4,
     }
-    if nonlinearity not in gains:
-        raise ValueError(f"calculate_gain expects one of {', '.join(gains)}, got {nonlinearity!r}")
-    return gains[nonlinearity]
+    return gains[choice("calculate_gain", "nonlinearity", nonlinearity, *gains)]
 
 
 def _fans(parameter: Parameter) -> tuple[int, int]:
-    """Return how many inputs feed an output and how many outputs an input feeds, for weights (out, in, ...)."""
+    """Return how many inputs feed an output and how many outputs an input feeds, for weights (out, in, ...).
+
+    An empty weight counts as one of each.
+    """
     shape = parameter.data.shape
     if len(shape) < 2:
         raise ValueError(f"fan-in and fan-out need a weight of at least two dimensions (out, in), got shape {shape}")
     field = math.prod(shape[2:])
-    return shape[1] * field, shape[0] * field
+    return max(shape[1] * field, 1), max(shape[0] * field, 1)
 
 
 def xavier_uniform_(parameter: Parameter, gain: float = 1.0, *, generator: Generator = None) -> Parameter:
     """Draw from U(-a, a) with a = gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
 
     Raises:
-        ValueError: for fewer than two dimensions.
+        TypeError: for a gain that is no number.
+        ValueError: for fewer than two dimensions, or a negative gain.
 
     Example:
         >>> bool(abs(xavier_uniform_(Parameter(np.zeros((3, 3)))).data).max() <= 1)
         True
     """
-    bound = gain * math.sqrt(6 / sum(_fans(parameter)))
+    bound = number("xavier_uniform_", "gain", gain, at_least=0) * math.sqrt(6 / sum(_fans(parameter)))
     return uniform_(parameter, -bound, bound, generator=generator)
 
 
@@ -132,20 +142,21 @@ def xavier_normal_(parameter: Parameter, gain: float = 1.0, *, generator: Genera
     """Draw from N(0, gain^2 2 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
 
     Raises:
-        ValueError: for fewer than two dimensions.
+        TypeError: for a gain that is no number.
+        ValueError: for fewer than two dimensions, or a negative gain.
 
     Example:
         >>> xavier_normal_(Parameter(np.zeros((3, 2)))).data.shape
         (3, 2)
     """
-    return normal_(parameter, 0.0, gain * math.sqrt(2 / sum(_fans(parameter))), generator=generator)
+    std = number("xavier_normal_", "gain", gain, at_least=0) * math.sqrt(2 / sum(_fans(parameter)))
+    return normal_(parameter, 0.0, std, generator=generator)
 
 
-def _kaiming_std(parameter: Parameter, a: float, mode: str, nonlinearity: str) -> float:
-    if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"kaiming initialisation expects mode 'fan_in' or 'fan_out', got {mode!r}")
-    fan = _fans(parameter)[mode == "fan_out"]
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+def _kaiming_std(function: str, parameter: Parameter, a: float, mode: str, nonlinearity: str) -> float:
+    fan_in, fan_out = _fans(parameter)
+    fan = fan_in if choice(function, "mode", mode, "fan_in", "fan_out") == "fan_in" else fan_out
+    return calculate_gain(nonlinearity, number(function, "a", a)) / math.sqrt(fan)
 
 
 def kaiming_uniform_(
@@ -165,13 +176,14 @@ def kaiming_uniform_(
         nonlinearity: a name that `calculate_gain` knows.
 
     Raises:
+        TypeError: for settings of the wrong kind.
         ValueError: for fewer than two dimensions, another mode or another nonlinearity.
 
     Example:
         >>> bool(abs(kaiming_uniform_(Parameter(np.zeros((2, 6)))).data).max() <= 1)
         True
     """
-    bound = math.sqrt(3) * _kaiming_std(parameter, a, mode, nonlinearity)
+    bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", parameter, a, mode, nonlinearity)
     return uniform_(parameter, -bound, bound, generator=generator)
 
 
@@ -189,4 +201,5 @@ def kaiming_normal_(
         >>> kaiming_normal_(Parameter(np.zeros((2, 6)))).data.shape
         (2, 6)
     """
-    return normal_(parameter, 0.0, _kaiming_std(parameter, a, mode, nonlinearity), generator=generator)
+    std = _kaiming_std("kaiming_normal_", parameter, a, mode, nonlinearity)
+    return normal_(parameter, 0.0, std, generator=generator)

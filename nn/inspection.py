@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from . import tree
-from .module import Module, count_parameters, no_grad, title, watching
+from .module import Module, count_parameters, no_grad, short_repr, watching
 from .parameter import Parameter
 from .random import get_rng_state, set_rng_state
 
@@ -93,7 +93,7 @@ def _rows(module: Module, name: str, indent: str, seen: set[Any]) -> Iterator[tu
     new = own - seen
     seen |= {module, *own}
     count = f"{sum(parameter.data.size for parameter in new):,}" if new else "shared" if own else ""
-    yield f"{indent}{name}{title(module)}", module, count
+    yield f"{indent}{name}{short_repr(module)}", module, count
     for key, member in members:
         if isinstance(member, Module) and member not in seen:
             yield from _rows(member, f"{key}: ", indent + "  ", seen)
@@ -157,7 +157,7 @@ def first_nonfinite(model: Module, *inputs: ArrayLike) -> str | None:
     def watch(module: Module, inputs: tuple, output: Any) -> None:
         if not found and not _finite(output) and _finite(inputs):
             name = names.get(module)
-            found.append(f"output of {name}: {title(module)}" if name else f"output of {title(module)}")
+            found.append(f"output of {name}: {short_repr(module)}" if name else f"output of {short_repr(module)}")
 
     with _rehearsal(model) as replica, watching(watch), np.errstate(all="ignore"):
         names = {module: name for name, module in replica.named_modules()}

@@ -1,8 +1,8 @@
 """Module: what every layer, loss and container is made of.
 
 An author writes `forward` and `backward` side by side. The class adds the walk over whatever the object holds
-(parameters, buffers, submodules), the one slot that carries values from forward to backward, and one helper that
-casts and checks an argument.
+(parameters, buffers, submodules), the one slot that carries values from forward to backward, and the helpers that
+cast and check an argument on the first line of each.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import tree
 from .parameter import Buffer, Parameter, as_floating
+from .settings import arguments_text, flag
+from .shapes import Likeness, fits, likeness, outline, shape_text
 
 _float = float  # the class below has a method of this name
 
 # Both are per thread and per task, so that one thread's validation does not switch off another one's training.
 _saving: ContextVar[bool] = ContextVar("saving", default=True)
 _caller: ContextVar[Callable[[Module, tuple], Any] | None] = ContextVar("caller", default=None)
+
+_SLOTS = ("_saved", "_output")  # what a forward leaves for its backward belongs to no state
 
 
 class no_grad(contextlib.ContextDecorator):
@@ -107,11 +111,12 @@ class Module:
         ...         self.weight = Parameter(2.0)
         ...     def forward(self, x):
         ...         x = self.cast(x, self.weight.data.dtype)
-        ...         self.save_for_backward(x)
-        ...         return x * self.weight.data
+        ...         y = x * self.weight.data
+        ...         self.save_for_backward(x, output=y)
+        ...         return y
         ...     def backward(self, grad_output):
+        ...         g = self.upstream(grad_output)
         ...         x = self.saved()
-        ...         g = self.cast(grad_output, x.dtype, x.shape, "grad_output")
         ...         self.weight.grad += (g * x).sum()
         ...         return g * self.weight.data
         >>> scale = Scale()
@@ -125,7 +130,8 @@ class Module:
     symbols: ClassVar[Mapping[str, str]] = {}
     input_symbols: tuple[str, ...] = ()
     output_symbols: tuple[str, ...] = ()
-    _saved: tuple | None = None
+    _saved: tuple | None = None  # what forward saved for backward
+    _output: Any = None  # the shape and dtype of what forward returned, for upstream
 
     # ---- the author's two
 
@@ -149,13 +155,19 @@ class Module:
 
     # ---- from forward to backward
 
-    def save_for_backward(self, *values: Any) -> None:
+    def save_for_backward(self, *values: Any, output: Any = None) -> None:
         """Keep `values` for backward, in place of what an earlier forward kept; nothing is kept under `no_grad`.
 
         Calling it with no values still marks that a forward has run.
+
+        Args:
+            *values: what `saved` will return.
+            output: what forward returns, for `upstream`: its shapes and dtypes are kept, and not the arrays.
         """
         if _saving.get():
             self._saved = values
+            if output is not None:
+                self._output = likeness(output)
 
     def saved(self) -> Any:
         """Return what forward saved, the one value or the tuple of several, and empty the slot.
@@ -165,13 +177,58 @@ class Module:
         """
         values = self._saved
         if values is None:
-            raise RuntimeError(
-                f"{self!r} has nothing saved to go back through: each backward needs a forward of its own before it, "
-                f"outside no_grad. If this one object is used twice in a forward, use it once and its share() the "
-                f"second time"
-            )
+            raise self._nothing_saved()
         self._saved = None
         return values[0] if len(values) == 1 else values
+
+    def upstream(self, grad_output: Any) -> Any:
+        """Return the gradient that backward was given, cast and checked to be shaped and typed like the output.
+
+        Call it once, before `saved` or after it: when it comes first, a gradient of the wrong shape leaves what was
+        saved for another try. Where the output is a nest of tuples, lists and dicts, the gradient is the same nest,
+        with None in the place of whatever is not made of floating numbers.
+
+        Args:
+            grad_output: the gradient of what forward gave to `save_for_backward` as `output`.
+
+        Raises:
+            RuntimeError: where no forward has left its output since the last backward.
+            TypeError: for what is not made of real numbers.
+            ValueError: for another shape, or another nesting.
+        """
+        like = self._output
+        if like is None:
+            raise self._nothing_saved()
+        if isinstance(like, Likeness):
+            g = self.cast(grad_output, like.dtype, like.shape, "grad_output")
+        else:
+            g = self._cast_nest(grad_output, like, "grad_output")
+        self._output = None
+        return g
+
+    def _cast_nest(self, value: Any, like: Any, name: str) -> Any:
+        """Return a nest of gradients cast and checked to be like a nest of outputs."""
+        if isinstance(like, Likeness):
+            return self.cast(value, like.dtype, like.shape, name) if like.dtype.kind == "f" else None
+        if isinstance(like, dict):
+            if isinstance(value, dict) and value.keys() == like.keys():
+                return {key: self._cast_nest(value[key], item, f"{name}[{key!r}]") for key, item in like.items()}
+        elif isinstance(value, tuple | list) and len(value) == len(like):
+            pairs = enumerate(zip(value, like, strict=True))
+            return type(like)([self._cast_nest(g, item, f"{name}[{i}]") for i, (g, item) in pairs])
+        found = outline(value)
+        raise ValueError(
+            f"{short_repr(self)} expects {name} to be nested as the output is, {outline(like)}, got {found}"
+        )
+
+    def _nothing_saved(self) -> RuntimeError:
+        return RuntimeError(
+            f"{short_repr(self)} has nothing saved to go back through: each backward needs a forward of its own before "
+            f"it, outside no_grad. If this one object is used twice in a forward, use it once and its share() the "
+            f"second time"
+        )
+
+    # ---- arguments
 
     def cast(
         self, value: ArrayLike, dtype: DTypeLike | None = None, shape: tuple | None = None, name: str = "input"
@@ -181,7 +238,8 @@ class Module:
         Args:
             value: an array, a number, or nested lists of numbers.
             dtype: what to cast to; None keeps a floating dtype and makes anything else float32.
-            shape: what the shape must be; one that starts with `...` allows any leading dimensions. None allows all.
+            shape: what the shape must be: an int is an exact size, a string any size, which it names in the error, and
+                `...` in front any leading dimensions: (..., 3), ("N", 3, "H", "W"). None allows all.
             name: what the error calls the argument.
 
         Raises:
@@ -191,11 +249,47 @@ class Module:
         try:
             array = as_floating(value, dtype)
         except (TypeError, ValueError) as error:  # NumPy's ValueError: lists of unequal lengths
-            raise type(error)(f"{self!r} expects {name} to be an array of real numbers: {error}") from None
-        if shape is not None and array.shape != shape:
-            if not (shape[:1] == (...,) and array.shape[1 - len(shape) :] == shape[1:]):
-                raise ValueError(f"{self!r} expects {name} of shape {shape_text(shape)}, got {array.shape}")
+            raise type(error)(f"{short_repr(self)} expects {name} to be an array of real numbers: {error}") from None
+        if shape is not None and array.shape != shape and not fits(array.shape, shape):
+            raise ValueError(f"{short_repr(self)} expects {name} of shape {shape_text(shape)}, got {array.shape}")
         return array
+
+    def indices(
+        self, value: ArrayLike, count: int, shape: tuple | None = None, name: str = "input", ignore: int | None = None
+    ) -> np.ndarray:
+        """Return an argument that holds indices as an array of integers, checked to be from 0 to count - 1.
+
+        Args:
+            value: an array, a number, or nested lists of integers.
+            count: how many things there are to index.
+            shape: as in `cast`.
+            name: what the error calls the argument.
+            ignore: one more number that may stand there.
+
+        Raises:
+            TypeError: for what is not made of integers; booleans are none.
+            ValueError: for another shape, or an index out of range.
+
+        Example:
+            >>> Module().indices([0, 2], 3)
+            array([0, 2])
+        """
+        try:
+            array = np.asarray(value)
+        except ValueError as error:  # lists of unequal lengths
+            raise ValueError(f"{short_repr(self)} expects {name} to be an array of integers: {error}") from None
+        if array.dtype.kind not in "iu":
+            raise TypeError(f"{short_repr(self)} expects {name} to be indices of an integer dtype, got {array.dtype}")
+        if shape is not None and not fits(array.shape, shape):
+            raise ValueError(f"{short_repr(self)} expects {name} of shape {shape_text(shape)}, got {array.shape}")
+        wrong = (array < 0) | (array >= count)
+        if ignore is not None:
+            wrong &= array != ignore
+        if wrong.any():
+            raise ValueError(
+                f"{short_repr(self)} expects {name} to be indices from 0 to {count - 1}, got {array[wrong][0]}"
+            )
+        return array.astype(np.intp, copy=False)
 
     # ---- the walk
 
@@ -213,7 +307,7 @@ class Module:
                     yield from walk(f"{name}.{index}", item)
 
         for name, value in vars(self).items():
-            if name != "_saved":
+            if name not in _SLOTS:
                 yield from walk(name, value)
 
     def _state(self, prefix: str = "") -> Iterator[tuple[str, Parameter | Buffer]]:
@@ -227,10 +321,17 @@ class Module:
             if isinstance(member, Module):
                 yield from member._state(f"{prefix}{name}.")
 
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Yield the modules held directly with their names, each once, under its first name."""
+        seen = set()
+        for name, member in self._members():
+            if isinstance(member, Module) and id(member) not in seen:
+                seen.add(id(member))
+                yield name, member
+
     def children(self) -> Iterator[Module]:
         """Yield the modules held directly, each once."""
-        members = (member for _, member in self._members() if isinstance(member, Module))
-        return iter({id(member): member for member in members}.values())
+        return (module for _, module in self.named_children())
 
     def named_modules(self) -> Iterator[tuple[str, Module]]:
         """Yield this module (named "") and all below it with their dotted names, each once, parents first."""
@@ -274,6 +375,29 @@ class Module:
         members = (member for _, member in self._state() if isinstance(member, Buffer))
         return iter({id(member): member for member in members}.values())
 
+    def register_buffer(self, name: str, value: ArrayLike | Buffer | None) -> None:
+        """Set the attribute `name` to a Buffer of `value`: PyTorch's way to write `self.name = Buffer(value)`.
+
+        Args:
+            name: of the attribute.
+            value: an array, which is copied, a Buffer, or None.
+
+        Raises:
+            ValueError: for a name with a dot, an empty one, or one that stands for something else already.
+
+        Example:
+            >>> module = Module()
+            >>> module.register_buffer("mean", [0.0, 0.0])
+            >>> module.mean.data
+            array([0., 0.])
+        """
+        title = type(self).__name__
+        if not name or "." in name:
+            raise ValueError(f"{title} expects a buffer's name without dots and not empty, got {name!r}")
+        if hasattr(self, name) and not isinstance(vars(self).get(name), Buffer):
+            raise ValueError(f"{title} cannot name a buffer {name!r}: it has an attribute of that name")
+        setattr(self, name, value if value is None or isinstance(value, Buffer) else Buffer(value))
+
     # ---- done to the whole
 
     def apply(self, function: Callable[[Module], Any]) -> Self:
@@ -284,7 +408,12 @@ class Module:
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """Put this module and all below it into training mode (False: evaluation), and return it."""
+        """Put this module and all below it into training mode (False: evaluation), and return it.
+
+        Raises:
+            TypeError: for a mode that is not True or False.
+        """
+        mode = flag(self, "mode", mode)
         for module in self.modules():
             module.training = mode
         return self
@@ -339,9 +468,9 @@ class Module:
             return leaf.share() if isinstance(leaf, Module) else leaf
 
         other = copy.copy(self)
-        other._saved = None
+        other._saved = other._output = None
         for name, value in vars(self).items():
-            if name != "_saved":
+            if name not in _SLOTS:
                 vars(other)[name] = tree.map(twin, value)
         return other
 
@@ -362,47 +491,52 @@ class Module:
             The missing and the unexpected names.
 
         Raises:
-            ValueError: for missing or unexpected names (when strict), or for an array of another shape.
+            ValueError: for missing or unexpected names (when strict), an array of another shape, or a Parameter or
+                Buffer whose array is read-only.
             TypeError: for an array whose kind of number cannot be held, such as complex for real.
         """
         own = dict(self._state())
         values = {name: np.asarray(value) for name, value in state_dict.items() if name in own}
         missing = [name for name in own if name not in values]
         unexpected = [name for name in state_dict if name not in own]
-        wrong = [
-            f"{name} has shape {values[name].shape}, expected {member.data.shape}"
-            for name, member in own.items()
-            if name in values and values[name].shape != member.data.shape
-        ]
         faults = [f"missing: {', '.join(missing)}"] * bool(strict and missing)
         faults += [f"unexpected: {', '.join(unexpected)}"] * bool(strict and unexpected)
-        faults += wrong
-        title = type(self).__name__
-        if faults:
-            raise ValueError(f"the state does not fit {title}, nothing was loaded; {'; '.join(faults)}")
+        kinds = []
         for name, value in values.items():
-            if not np.can_cast(value.dtype, own[name].data.dtype, "same_kind"):
-                raise TypeError(
-                    f"the state does not fit {title}, nothing was loaded; {name} has dtype {value.dtype}, "
-                    f"expected {own[name].data.dtype}"
-                )
-        for name, value in values.items():
+            data = own[name].data
+            if value.shape != data.shape:
+                faults.append(f"{name} has shape {value.shape}, expected {data.shape}")
+            if not data.flags.writeable:
+                faults.append(f"{name} is read-only")
+            if not np.can_cast(value.dtype, data.dtype, "same_kind"):
+                kinds.append(f"{name} has dtype {value.dtype}, expected {data.dtype}")
+        if faults or kinds:
+            text = f"the state does not fit {type(self).__name__}, nothing was loaded; {'; '.join(faults + kinds)}"
+            raise ValueError(text) if faults else TypeError(text)
+        # All are cast before the first is written, since a cast may overflow, which NumPy can be told to raise.
+        ready = {name: value.astype(own[name].data.dtype) for name, value in values.items()}
+        for name, value in ready.items():
             own[name].data[...] = value
         return IncompatibleKeys(missing, unexpected)
 
     # ---- how it is shown
 
     def extra_repr(self) -> str:
-        """Return the inside of repr's brackets: the arguments that would build this module again."""
-        return ""
+        """Return the inside of repr's brackets: the arguments that would build this module again.
+
+        They are read from the attributes named as the constructor's arguments: those without default by position, the
+        others by keyword where they differ from it. A bool may stand for a Parameter that is there or None (`bias`),
+        and `dtype` for that of the parameters. What has no attribute, or none that can be written down, is left out.
+        """
+        return arguments_text(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
 
 
-def shape_text(shape: tuple) -> str:
-    """Write a shape as Python would, with `...` for any leading dimensions."""
-    return "(" + ", ".join("..." if size is ... else str(size) for size in shape) + ("," * (len(shape) == 1)) + ")"
+def is_grad_enabled() -> bool:
+    """Return whether forward passes save for backward, which they do outside of `no_grad`."""
+    return _saving.get()
 
 
 def count_parameters(module: Module) -> int:
@@ -417,13 +551,13 @@ def count_parameters(module: Module) -> int:
     return sum(parameter.data.size for parameter in module.parameters())
 
 
-def title(module: Module) -> str:
+def short_repr(module: Module) -> str:
     """Return a module's repr, or its class alone where it holds others or its repr takes several lines."""
     text = repr(module)
     return type(module).__name__ if "\n" in text or list(module.children()) else text
 
 
-def held_generators(module: Module) -> dict[str, np.random.Generator]:
+def named_generators(module: Module) -> dict[str, np.random.Generator]:
     """Return the generators that a module and those inside it have as attributes, by dotted name."""
     return {
         f"{path}.{name}": value
@@ -438,9 +572,9 @@ __all__ = [
     "Module",
     "calling",
     "count_parameters",
-    "held_generators",
+    "is_grad_enabled",
+    "named_generators",
     "no_grad",
-    "shape_text",
-    "title",
+    "short_repr",
     "watching",
 ]

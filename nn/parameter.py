@@ -6,6 +6,8 @@ by hand, and an optimizer reads `data` and `grad` and writes `data` in place.
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -58,6 +60,20 @@ class Parameter:
         self.data = np.array(as_floating(data))
         self.grad = np.zeros_like(self.data)
         self.requires_grad = requires_grad
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `data`."""
+        return self.data.shape
+
+    def numel(self) -> int:
+        """Return how many numbers `data` holds."""
+        return self.data.size
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set `requires_grad` (False freezes), and return this Parameter."""
+        self.requires_grad = requires_grad
+        return self
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype}, requires_grad={self.requires_grad})"

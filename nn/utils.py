@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .parameter import Parameter, as_floating
+from .settings import number
 
 
 def _parameters(parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
@@ -53,7 +54,7 @@ def clip_grad_norm_(
 
     Raises:
         ValueError: for a negative `max_norm` or a `norm_type` not above 0.
-        TypeError: for what is not a Parameter.
+        TypeError: for what is not a Parameter, or a setting that is no number.
         RuntimeError: for a norm that is not finite, when asked for; nothing is changed then.
 
     Example:
@@ -64,16 +65,14 @@ def clip_grad_norm_(
         >>> weight.grad.round(4)
         array([0.6, 0.8])
     """
-    if not max_norm >= 0:
-        raise ValueError(f"clip_grad_norm_ expects max_norm of at least 0, got {max_norm}")
-    if not norm_type > 0:
-        raise ValueError(f"clip_grad_norm_ expects norm_type above 0, got {norm_type}")
+    max_norm = number("clip_grad_norm_", "max_norm", max_norm, at_least=0)
+    norm_type = number("clip_grad_norm_", "norm_type", norm_type, above=0)
     grads = _trainable_grads(parameters)
     norms = [float(np.linalg.norm(grad.ravel().astype(np.float64), norm_type)) for grad in grads if grad.size]
     total = float(np.linalg.norm([0.0, *norms], norm_type))
     if error_if_nonfinite and not math.isfinite(total):
-        raise RuntimeError(f"clip_grad_norm_ expects gradients of finite norm, got a {norm_type}-norm of {total}")
-    coefficient = float(max_norm) / (total + 1e-6)
+        raise RuntimeError(f"clip_grad_norm_ expects gradients of finite norm, got a {norm_type:g}-norm of {total}")
+    coefficient = max_norm / (total + 1e-6)
     if not coefficient >= 1:  # NaN too goes into the gradients
         with np.errstate(invalid="ignore"):  # 0 times infinity
             for grad in grads:
@@ -90,7 +89,7 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
 
     Raises:
         ValueError: for a negative `clip_value`.
-        TypeError: for what is not a Parameter.
+        TypeError: for what is not a Parameter, or a `clip_value` that is no number.
 
     Example:
         >>> weight = Parameter([0.0, 0.0])
@@ -99,8 +98,7 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
         >>> weight.grad
         array([-1. ,  0.5])
     """
-    if not clip_value >= 0:
-        raise ValueError(f"clip_grad_value_ expects clip_value of at least 0, got {clip_value}")
+    clip_value = number("clip_grad_value_", "clip_value", clip_value, at_least=0)
     for grad in _trainable_grads(parameters):
         with np.errstate(over="ignore"):  # a bound beyond float32 is infinity
             np.clip(grad, -clip_value, clip_value, out=grad)

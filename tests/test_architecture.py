@@ -11,6 +11,7 @@ import inspect
 import shutil
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,8 @@ TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path)) f
 # none of them; they alone may import one another.
 TOOLS = {"checking", "graph", "inspection", "serialization", "utils", "__main__"}
 FLOORS = (
-    {"archive", "files", "parameter", "random", "numeric", "tree"},
+    {"archive", "files", "parameter", "random", "numeric", "shapes", "tree"},
+    {"settings"},
     {"init", "mathematics"},
     {"module"},
     {"container"},
@@ -268,6 +270,19 @@ def test_public_signatures_are_typed():
             bare = [argument.arg for argument in arguments if argument.annotation is None]
             bare += ["return"] * (function.returns is None)
             found += [f"{path}:{function.lineno} {function.name}: {', '.join(bare)}"] * bool(bare)
+    assert not found
+
+
+def test_type_hints_can_be_read_at_run_time():
+    found = []
+    for name, value in public_objects():
+        members = inspect.getmembers(value, callable) if inspect.isclass(value) else []
+        for key, member in [(name, value), *((f"{name}.{key}", member) for key, member in members)]:
+            if not key.rpartition(".")[2].startswith("__") or key.endswith("__init__"):
+                try:
+                    typing.get_type_hints(member)
+                except (AttributeError, NameError, TypeError) as error:
+                    found.append(f"{key}: {error}")
     assert not found
 
 

@@ -158,7 +158,7 @@ def test_residual_with_a_shortcut():
 def test_residual_says_where_shapes_part():
     with pytest.raises(
         ValueError,
-        match=r"in layer 0 of Sequential: in the sum of Residual: CAddTable\(\) expects input 1 of shape \(4, 2\)",
+        match=r"in layer 0 of Sequential: Residual expects the shortcut's output of shape \(4, 2\), got \(4, 3\)",
     ):
         nn.Sequential(nn.Residual(linear(3, 2)))(X)
 

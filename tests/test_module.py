@@ -1,7 +1,9 @@
 """Module: the walk over what it holds, the saved slot, sharing, and the state."""
 
 import copy
+import math
 import threading
+import weakref
 from collections import OrderedDict
 
 import numpy as np
@@ -34,6 +36,9 @@ def test_walk_finds_everything_under_its_name_own_parameters_then_buffers_then_c
     assert list(cell.parameters()) == [p for _, p in cell.named_parameters()]
     assert list(cell.buffers()) == [cell._mean]
     assert list(cell.children()) == [cell.first, cell.blocks[0], cell.blocks[1]["deep"][1]]
+    cell.again = cell.first
+    assert [name for name, _ in cell.named_children()] == ["first", "blocks.0", "blocks.1.deep.1"]
+    assert [child for _, child in cell.named_children()] == list(cell.children())
     assert [name for name, _ in cell.named_modules()] == ["", "first", "blocks.0", "blocks.1.deep.1"]
 
 
@@ -115,6 +120,37 @@ def test_a_state_that_does_not_fit_loads_nothing(change, error, text):
     assert "nothing was loaded" in str(caught.value)
     for name, array in cell.state_dict().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+def test_an_array_that_cannot_be_written_is_found_before_any_is():
+    cell = Cell()
+    before = cell.state_dict()
+    cell.blocks[0].bias.data.flags.writeable = False
+    with pytest.raises(ValueError, match=r"nothing was loaded; blocks\.0\.bias is read-only"):
+        cell.load_state_dict({name: array + 1 for name, array in before.items()})
+    for name, array in cell.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+    state = {name: array + 1 for name, array in before.items() if name != "blocks.0.bias"}
+    assert cell.load_state_dict(state, strict=False).missing_keys == ["blocks.0.bias"]
+
+
+def test_a_number_that_overflows_loads_nothing_where_numpy_is_told_to_raise():
+    model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    before = model.state_dict()
+    state = {name: array.astype(np.float64) + 1 for name, array in before.items()}
+    state["1.bias"][0] = 1e300
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        model.load_state_dict(state)
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_a_state_may_hold_the_very_arrays_of_the_module():
+    a, b = nn.Parameter([1.0, 2.0]), nn.Parameter([3.0, 4.0])
+    module = nn.Module()
+    module.a, module.b = a, b
+    module.load_state_dict({"a": b.data, "b": a.data})
+    assert (a.data.tolist(), b.data.tolist()) == ([3, 4], [1, 2])
 
 
 def test_loading_leniently_tolerates_names_but_not_shapes():
@@ -316,6 +352,267 @@ def test_a_spared_gradient_that_is_needed_is_an_error():
     y = model(np.ones((5, 2)))
     with pytest.raises(RuntimeError, match=r"layer 2 of Sequential, Linear\(3, 1\).*needs_input_grad"):
         model.backward(np.ones_like(y))
+
+
+# ---- arguments of forward and backward
+
+
+@pytest.mark.parametrize(
+    ("expected", "fitting", "others"),
+    [
+        ((2, 3), [(2, 3)], [(3, 2), (2, 3, 1), (3,), ()]),
+        ((..., 3), [(3,), (2, 3), (0, 5, 3)], [(), (2,), (3, 1)]),
+        ((..., 2, 3), [(2, 3), (1, 2, 3)], [(3,), (3, 3), (2, 3, 1), ()]),
+        ((...,), [(), (1, 2)], []),
+        (("N", 3, "H", "W"), [(1, 3, 5, 7), (0, 3, 0, 2)], [(1, 2, 5, 7), (3, 5, 7), (1, 3, 5, 7, 9)]),
+        ((..., "C", 2), [(5, 2), (1, 5, 2)], [(2,), (5, 3)]),
+        (("N",), [(4,)], [(), (4, 1)]),
+        ((), [()], [(1,)]),
+    ],
+)
+def test_cast_checks_the_shape(expected, fitting, others):
+    module = nn.ReLU()
+    for shape in fitting:
+        assert module.cast(np.ones(shape), shape=expected).shape == shape
+    for shape in others:
+        with pytest.raises(ValueError, match=r"ReLU\(\) expects input of shape \(.*, got \("):
+            module.cast(np.ones(shape), shape=expected)
+
+
+def test_the_error_names_free_sizes():
+    with pytest.raises(ValueError) as caught:
+        nn.ReLU().cast(np.ones((2, 4)), np.float32, ("N", 3, "H", "W"), "image")
+    assert str(caught.value) == "ReLU() expects image of shape (N, 3, H, W), got (2, 4)"
+    with pytest.raises(ValueError, match=r"of shape \(N,\), got"):
+        nn.ReLU().cast(1.0, shape=("N",))
+
+
+def test_indices():
+    module = nn.ReLU()
+    for value in ([0, 2], np.array([0, 2], np.uint8), np.array([0, 2], np.uint64)):
+        found = module.indices(value, 3)
+        assert found.tolist() == [0, 2] and found.dtype == np.intp
+    assert module.indices(1, 3).shape == ()
+    assert module.indices(np.zeros((0, 2), int), 0).shape == (0, 2)
+    assert module.indices([0, -100], 1, ignore=-100).tolist() == [0, -100]
+    assert module.indices([[1]], 2, ("N", 1)).tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        (([0, 3], 3), ValueError, "ReLU() expects input to be indices from 0 to 2, got 3"),
+        (([0, -1], 3), ValueError, "ReLU() expects input to be indices from 0 to 2, got -1"),
+        ((np.array([2**64 - 1], np.uint64), 3), ValueError, f"got {2**64 - 1}"),
+        (([0.0], 3), TypeError, "ReLU() expects input to be indices of an integer dtype, got float64"),
+        (([True], 3), TypeError, "got bool"),
+        ((["a"], 3), TypeError, "got <U1"),
+        ((None, 3), TypeError, "got object"),
+        (([[0], [0, 1]], 3), ValueError, "ReLU() expects input to be an array of integers"),
+        (([0], 3, (2,)), ValueError, "ReLU() expects input of shape (2,), got (1,)"),
+        (([5], 3, (1,), "token", 4), ValueError, "ReLU() expects token to be indices from 0 to 2, got 5"),
+    ],
+)
+def test_what_is_no_index(arguments, error, text):
+    with pytest.raises(error) as caught:
+        nn.ReLU().indices(*arguments)
+    assert text in str(caught.value)
+
+
+def test_a_module_that_holds_others_is_named_by_its_class_alone():
+    block = nn.Residual(nn.Linear(2, 3))
+    with pytest.raises(TypeError) as caught:
+        block.indices([0.0], 1)
+    assert str(caught.value).startswith("Residual expects input")
+
+
+class Nested(nn.Module):
+    """Returns a nest, of which only shapes and dtypes are remembered."""
+
+    def forward(self, x):
+        x = self.cast(x, np.float32)
+        y = {"sum": x.sum(0), "both": (x, [x[0], x.argmax(0)])}
+        self.save_for_backward(output=y)
+        return y
+
+    def backward(self, grad_output):
+        g = self.upstream(grad_output)
+        self.saved()
+        return g
+
+
+def test_upstream_of_a_nest_is_the_same_nest():
+    module = Nested()
+    module(np.ones((2, 3)))
+    g = module.backward({"both": ([[1, 2, 3], [4, 5, 6]], (np.ones(3), None)), "sum": [1, 1, 1]})
+    assert list(g) == ["sum", "both"] and isinstance(g["both"], tuple) and isinstance(g["both"][1], list)
+    assert g["sum"].dtype == g["both"][0].dtype == np.float32 and g["both"][1][1] is None
+
+
+ROW, ROWS = np.ones(3), np.ones((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("grad_output", "error", "text"),
+    [
+        (ROW, ValueError, "grad_output to be nested as the output is, a dict of 'sum', 'both', got a ndarray"),
+        ({"sum": ROW}, ValueError, "a dict of 'sum', 'both', got a dict of 'sum'"),
+        ({"sum": ROW, "both": ROWS}, ValueError, "['both'] to be nested as the output is, a tuple of 2, got a"),
+        ({"sum": ROW, "both": (ROWS,)}, ValueError, "a tuple of 2, got a tuple of 1"),
+        ({"sum": ROW, "both": (ROW, [ROW, None])}, ValueError, "['both'][0] of shape (2, 3), got (3,)"),
+        ({"sum": None, "both": (ROWS, [ROW, None])}, TypeError, "['sum'] to be an array of real"),
+    ],
+)
+def test_a_nest_of_another_form_is_refused(grad_output, error, text):
+    module = Nested()
+    module(np.ones((2, 3)))
+    with pytest.raises(error) as caught:
+        module.backward(grad_output)
+    assert str(caught.value).startswith("Nested() expects grad_output") and text in str(caught.value)
+
+
+def test_only_shapes_and_dtypes_of_the_output_are_remembered():
+    module = Nested()
+    alive = weakref.ref(module(np.ones((2, 3)))["sum"])
+    assert alive() is None
+
+
+@pytest.mark.parametrize(
+    "module", [nn.Linear(3, 2), nn.ReLU(), nn.Softmax(1), nn.Flatten(), nn.Identity(), nn.MSELoss(), nn.CAddTable()]
+)
+def test_a_wrong_gradient_changes_nothing_and_may_be_given_again(module):
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    inputs = (x, -x) if isinstance(module, nn.MSELoss | nn.CAddTable) else (x,)
+    shape = module(*inputs).shape
+    with pytest.raises(ValueError, match=r"expects grad_output of shape .*, got \(7,\)"):
+        module.backward(np.ones(7))
+    assert not any(p.grad.any() for p in module.parameters())
+    module.backward(np.ones(shape))
+    with pytest.raises(RuntimeError, match="nothing saved"):
+        module.backward(np.ones(shape))
+
+
+def test_upstream_may_come_after_saved():
+    class Double(nn.Module):
+        def forward(self, x):
+            self.save_for_backward(output=self.cast(x))
+            return 2 * self.cast(x)
+
+        def backward(self, grad_output):
+            self.saved()
+            return 2 * self.upstream(grad_output)
+
+    double = Double()
+    with pytest.raises(RuntimeError, match="nothing saved"):
+        double.upstream(1.0)
+    double([1.0, 2.0])
+    assert double.backward([1, 1]).tolist() == [2, 2]
+    with pytest.raises(RuntimeError, match="nothing saved"):
+        double.backward([1, 1])
+    double([1.0, 2.0])
+    with nn.no_grad():
+        double([1.0])
+    assert double.backward([1, 1]).tolist() == [2, 2]
+    double([1.0])
+    with pytest.raises(RuntimeError, match="nothing saved"):
+        double.share().upstream([1.0])
+
+
+def test_upstream_of_a_loss_is_the_gradient_of_each_value():
+    class Gap(nn.Loss):
+        def forward(self, prediction, target):
+            f, y = self.cast_pair(prediction, target)
+            self.save_for_backward()
+            return self.reduce(f - y, count=4)
+
+        def backward(self, grad_output=None):
+            self.saved()
+            return self.upstream(grad_output)
+
+    for reduction, grad_output, expected in (
+        ("mean", None, 0.25),
+        ("mean", 2.0, 0.5),
+        ("sum", None, 1.0),
+        ("sum", 2.0, 2.0),
+        ("none", None, [1.0, 1.0]),
+        ("none", [1.0, 2.0], [1.0, 2.0]),
+    ):
+        gap = Gap(reduction)
+        value = gap([3.0, 4.0], [0.0, 0.0])
+        np.testing.assert_array_equal(value, {"mean": 7 / 4, "sum": 7.0, "none": [3.0, 4.0]}[reduction])
+        np.testing.assert_array_equal(gap.backward(grad_output), expected)
+        for again in (None, grad_output):
+            with pytest.raises(RuntimeError, match="nothing saved"):
+                gap.upstream(again)
+        with nn.no_grad():
+            gap([3.0, 4.0], [0.0, 0.0])
+        with pytest.raises(RuntimeError, match="nothing saved"):
+            gap.upstream(None)
+
+
+# ---- Parameters and Buffers
+
+
+def test_a_parameter_tells_its_size_and_is_frozen():
+    p = nn.Parameter(np.zeros((2, 3)))
+    assert p.shape == (2, 3) and p.numel() == 6
+    assert p.requires_grad_(False) is p and not p.requires_grad
+    assert p.requires_grad_() is p and p.requires_grad
+    assert nn.Parameter(1.0).shape == () and nn.Parameter(1.0).numel() == 1
+
+
+def test_register_buffer():
+    module = nn.Module()
+    module.register_buffer("mean", [1.0, 2.0])
+    module.register_buffer("spare", None)
+    assert isinstance(module.mean, nn.Buffer) and module.spare is None and list(module.state_dict()) == ["mean"]
+    buffer = nn.Buffer([3.0])
+    module.register_buffer("mean", buffer)
+    assert module.mean is buffer
+    for name in ("", "a.b", "forward", "training", "spare"):
+        with pytest.raises(ValueError, match=f"Module .* buffer.*{name!r}"):
+            module.register_buffer(name, [1.0])
+
+
+# ---- how modules are shown
+
+
+class Shown(nn.Module):
+    """An author's module with arguments of every kind."""
+
+    def __init__(self, size, name, /, scale=1.0, *rest, flag=True, bias=True, weight=None, dtype=None, generator=None):
+        self.size, self.name, self.scale, self.flag, self.generator = size, name, scale, flag, generator
+        self.bias = nn.Parameter(np.zeros(size, dtype or np.float32)) if bias else None
+        self.weight = None if weight is None else nn.Buffer(weight)
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        (Shown(2, "a"), "Shown(2, 'a')"),
+        (Shown(2, "a", 2.0, 5, generator=np.random.default_rng(0)), "Shown(2, 'a', scale=2.0)"),
+        (Shown(2, "a", flag=False, bias=False), "Shown(2, 'a', flag=False, bias=False)"),
+        (Shown(2, "a", weight=np.array([1, 2], np.float32)), "Shown(2, 'a', weight=[1.0, 2.0])"),
+        (Shown(2, "a", math.inf, dtype="float64"), "Shown(2, 'a', scale=float('inf'), dtype='float64')"),
+        (Shown((2,), ["a", None]), "Shown((2,), ['a', None])"),
+        (Shown(np.int64(2), "a", np.float32(0.5)), "Shown(2, 'a', scale=0.5)"),
+    ],
+)
+def test_repr_is_read_from_the_constructor(module, text):
+    assert repr(module) == text
+    assert repr(eval(text, {"Shown": Shown})) == text
+
+
+def test_repr_leaves_out_what_it_cannot_write():
+    class Author(nn.Module):
+        def __init__(self, function, inner, size, width=3, other=nn.ReLU()):  # noqa: B008
+            self.function, self.inner, self.size = function, inner, size
+            self.other = other
+
+    assert repr(Author(np.tanh, nn.Linear(1, 1), 2)) == "Author(size=2)"
+    assert repr(Cell()) == "Cell()"
+    assert repr(nn.Identity(54, unused=True)) == "Identity()"
+    assert repr(nn.Linear.__new__(nn.Linear)) == "Linear()"  # as in an error that the constructor raises
 
 
 def test_repr():

@@ -1,8 +1,6 @@
 """Extreme magnitudes, special values, initial values and chance."""
 
-import copy
 import math
-import pickle
 
 import numpy as np
 import pytest
@@ -90,20 +88,112 @@ def test_linear_with_no_features():
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        lambda layer: layer,
-        lambda layer: layer.double().float(),
-        copy.deepcopy,
-        lambda layer: pickle.loads(pickle.dumps(layer)),
-        lambda layer: layer.load_state_dict(layer.state_dict()) and layer,
-    ],
-    ids=["new", "cast", "copied", "pickled", "loaded"],
+    ("rows", "columns"), [(1, 3), (100, 3), (128, 64), (129, 64), (1000, 1), (1_000_000, 1), (1_000_000, 3)]
 )
-def test_linear_keeps_what_forward_multiplies_by_in_rows(change):
-    """Products of a matrix that lies so are the faster ones."""
-    layer = change(nn.Linear(3, 2))
-    assert layer.weight.data.T.flags.c_contiguous and layer.weight.grad.T.flags.c_contiguous
+def test_the_bias_gradient_of_many_rows_keeps_its_digits(rows, columns):
+    rng = np.random.default_rng(0)
+    layer = nn.Linear(1, columns)
+    for g in (rng.random((rows, columns), np.float32), np.full((rows, columns), 0.1, np.float32)):
+        layer.zero_grad()
+        layer(np.zeros((rows, 1), np.float32))
+        layer.backward(g)
+        tolerance = 5e-7 if rows > 128 else 1e-6
+        np.testing.assert_allclose(layer.bias.grad, g.sum(0, np.float64), rtol=tolerance)
+        assert layer.bias.grad.dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+@pytest.mark.parametrize("rows", [0, 1, 100, 300])
+def test_the_bias_gradient_in_other_precisions(dtype, rows):
+    layer = nn.Linear(2, 3, dtype=dtype)
+    g = np.random.default_rng(0).random((rows, 3)).astype(dtype)
+    layer(np.ones((rows, 2)))
+    layer.backward(g)
+    assert layer.bias.grad.dtype == dtype
+    np.testing.assert_allclose(layer.bias.grad, g.sum(0, np.float64), rtol=4 * np.finfo(dtype).eps)
+
+
+def test_means_of_half_precision_beyond_its_largest_number():
+    count = 100_000
+    zeros, ones = np.zeros((count, 2), np.float16), np.ones((count, 2), np.float16)
+    for loss in (nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(delta=1.0), nn.HalfSquaredLoss(), nn.BCEWithLogitsLoss()):
+        value = loss(ones, zeros)
+        assert value.dtype == np.float16 and 0.5 <= value < 1.5
+        gradient = loss.backward(1.0)
+        assert gradient.dtype == np.float16 and (gradient > 0).all()
+    y = np.ones(count, int)
+    for settings, shares in (({}, 1), ({"weight": [1.0, 2.0], "label_smoothing": 0.1}, 1.95 / 2)):
+        loss = nn.CrossEntropyLoss(**settings)
+        value = loss(zeros, y)
+        assert value == np.float16(shares * math.log(2)) and value.dtype == np.float16
+        gradient = loss.backward(1.0)
+        assert gradient.dtype == np.float16 and np.isfinite(gradient).all() and gradient.any()
+
+
+HALF, THIRD = np.float64(0.5), np.float64(0.3)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.LeakyReLU(THIRD),
+        nn.Softplus(THIRD, np.float64(1.0)),
+        nn.Dropout(THIRD),
+        nn.Softmax(np.int64(1)),
+        nn.LogSoftmax(np.int64(1)),
+        nn.Flatten(np.int64(0), np.int64(1)),
+        nn.Linear(np.int64(3), np.int64(2), np.True_),
+        nn.HuberLoss(delta=HALF),
+        nn.CrossEntropyLoss(label_smoothing=THIRD, ignore_index=np.int64(-1)),
+        nn.CrossEntropyLoss(weight=np.array([1.0, 2.0, 3.0]), reduction="none"),
+        nn.BCEWithLogitsLoss(weight=np.float64(2.0), pos_weight=np.ones(3)),
+    ],
+    ids=repr,
+)
+def test_numpys_numbers_as_settings_do_not_widen_float32(module):
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    inputs = (x,)
+    if isinstance(module, nn.CrossEntropyLoss):
+        inputs = (x, [0, 1, 2, 0])
+    elif isinstance(module, nn.Loss):
+        inputs = (x, np.full_like(x, 2.0))
+    y = module(*inputs)
+    assert y.dtype == module.backward(np.ones(y.shape)).dtype == np.float32
+    settings = [value for name, value in vars(module).items() if not name.startswith("_")]
+    assert not [value for value in settings if isinstance(value, np.generic)]
+
+
+def test_numpys_numbers_as_settings_of_initial_values():
+    p = nn.Parameter(np.zeros((4, 3), np.float32))
+    nn.init.uniform_(p, np.float64(0), np.float64(1))
+    nn.init.normal_(p, np.float64(0), np.float64(1))
+    nn.init.xavier_uniform_(p, np.float64(2))
+    nn.init.kaiming_normal_(p, np.float64(0.1))
+    assert p.data.dtype == np.float32
+    assert type(nn.init.calculate_gain("leaky_relu", np.float64(0.1))) is float
+
+
+def test_an_empty_weight_is_drawn_as_any():
+    for shape in ((0, 3), (3, 0), (0, 0)):
+        p = nn.Parameter(np.zeros(shape, np.float32))
+        for initialise in (nn.init.xavier_uniform_, nn.init.xavier_normal_, nn.init.kaiming_uniform_):
+            assert initialise(p).data.shape == shape
+        assert nn.init.kaiming_normal_(p, mode="fan_out").data.shape == shape
+
+
+def test_relu_passes_the_gradient_where_its_input_is_nan():
+    # torch.relu gives [nan, 0, 1] and the gradient [5, 0, 7]
+    relu = nn.ReLU()
+    relu([NAN, -1.0, 1.0])
+    np.testing.assert_array_equal(relu.backward([5.0, 6.0, 7.0]), [5, 0, 7])
+    relu([-0.0, 0.0])
+    np.testing.assert_array_equal(relu.backward([5.0, 6.0]), [0, 0])
+
+
+def test_linear_keeps_its_weight_row_by_row():
+    layer = nn.Linear(3, 2)
+    layer.weight.data.ravel()[0] = 7  # a view, as of any fresh array
+    assert layer.weight.data[0, 0] == 7 and layer.weight.grad.flags.c_contiguous
 
 
 def test_parameters_are_float32_by_default_and_inputs_follow_them():

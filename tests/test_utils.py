@@ -225,13 +225,33 @@ def test_no_parameters_make_no_vector():
 @pytest.mark.parametrize("value", [-1.0, math.nan])
 def test_bounds_out_of_range(value):
     weight, _ = two()
-    with pytest.raises(ValueError, match=f"max_norm of at least 0, got {value}"):
+    with pytest.raises(ValueError, match=f"clip_grad_norm_ expects max_norm to be a number of at least 0, got {value}"):
         clip_grad_norm_(weight, value)
-    with pytest.raises(ValueError, match=f"norm_type above 0, got {value}"):
+    with pytest.raises(ValueError, match=f"clip_grad_norm_ expects norm_type to be a number above 0, got {value}"):
         clip_grad_norm_(weight, 1.0, value)
-    with pytest.raises(ValueError, match=f"clip_value of at least 0, got {value}"):
+    with pytest.raises(
+        ValueError, match=f"clip_grad_value_ expects clip_value to be a number of at least 0, got {value}"
+    ):
         clip_grad_value_(weight, value)
     assert weight.grad.tolist() == WEIGHT
+
+
+@pytest.mark.parametrize("value", ["1", None, True, np.ones(1), 1j])
+def test_bounds_of_another_kind(value):
+    weight, _ = two()
+    for function in (clip_grad_norm_, clip_grad_value_):
+        with pytest.raises(TypeError, match=f"{function.__name__} expects .* to be a number .*, got"):
+            function(weight, value)
+    with pytest.raises(TypeError, match="norm_type to be a number above 0, got"):
+        clip_grad_norm_(weight, 1.0, value)
+    assert weight.grad.tolist() == WEIGHT
+
+
+def test_bounds_may_be_numpys():
+    weight, _ = two(np.float32)
+    assert type(clip_grad_norm_(weight, np.float64(1.0), np.float64(2.0))) is float
+    clip_grad_value_(weight, np.float64(0.25))
+    assert weight.grad.dtype == np.float32 and abs(weight.grad).max() == 0.25
 
 
 @pytest.mark.parametrize("found", [np.zeros(3), [np.zeros(3)], nn.Linear(1, 1), nn.Sequential(nn.ReLU()), None, 3])

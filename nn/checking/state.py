@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..module import Module, held_generators
+from ..module import Module, named_generators
 from ..parameter import Buffer
 from ..random import default_generator, get_rng_state, set_rng_state
 
@@ -73,14 +73,14 @@ class ModuleState:
 
     def __init__(self, module: Module) -> None:
         self._buffers = {name: member.data.copy() for name, member in module._state() if isinstance(member, Buffer)}
-        self._generators = {name: held.bit_generator.state for name, held in held_generators(module).items()}
+        self._generators = {name: held.bit_generator.state for name, held in named_generators(module).items()}
 
     def restore(self, module: Module) -> None:
         """Put a module's buffers and generators back; nothing else."""
         for name, member in module._state() if self._buffers else ():
             if name in self._buffers:
                 member.data = self._buffers[name].copy()
-        for name, generator in held_generators(module).items() if self._generators else ():
+        for name, generator in named_generators(module).items() if self._generators else ():
             if name in self._generators:
                 generator.bit_generator.state = self._generators[name]  # in place: modules may share one
 
@@ -94,7 +94,7 @@ def advance(module: Module) -> None:
         >>> len(state.drawn()._states)
         3
     """
-    own = [generator.random for generator in held_generators(module).values()]
+    own = [generator.random for generator in named_generators(module).values()]
     draws: list[Callable[[], Any]] = [default_generator().random, np.random.random, random.random, *own]
     for draw in draws:
         draw()

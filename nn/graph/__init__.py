@@ -1,7 +1,7 @@
 """The computing graph of a model and its loss, and the derivation of every gradient in it.
 
-`graph` has `record` and `trace`. `tracing` records the `node`s of a real call, `naming` names them; `replay`, `statement` and
-`steps` state each gradient and hold it against the run, and `derivation` writes them down; `layout`, `drawing` and
+`graph` has `record` and `trace`. `tracing` records the `node`s of a real call, `naming` names them; `replay`, `formula`
+and `steps` state each gradient and hold it against the run, and `derivation` writes them down; `layout`, `drawing` and
 `rendering` show the graph.
 """
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..mathematics.notation import Latex, MathML, mathml_element
-from ..module import title
+from ..module import short_repr
 from .formula import Formula
 from .node import CRITERION, Node
 from .steps import Step
@@ -130,7 +130,7 @@ def _origin(node: Node) -> str:
     """Return which layer made a value, or what was given, and where it stands in the model."""
     if node.call is None:
         return f"{node.kind} {node.path}".rstrip()
-    return title(node.call.before) + (f", layer {node.call.path}" if node.call.path not in ("", CRITERION) else "")
+    return short_repr(node.call.before) + (f", layer {node.call.path}" if node.call.path not in ("", CRITERION) else "")
 
 
 def check(step: Step) -> str:

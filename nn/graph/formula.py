@@ -13,7 +13,7 @@ from ..mathematics.columns import Columns, entries
 from ..mathematics.notation import Latex, MathML, Notation, Shown, Text, mathml_element, shown, split_name
 from ..mathematics.program import EquationError, Line, Loop, is_ellipsis
 from ..mathematics.statement import Statement, used_names
-from ..module import title
+from ..module import short_repr
 from ..random import default_generator
 from .node import Call, Node, leaves
 
@@ -68,7 +68,7 @@ class CallStatement:
         nodes = list(leaves(call.inputs))
         self.call = call
         self.lines: list[Line | Loop] = []
-        self.remark = f"no equations stated by {title(module)}"
+        self.remark = f"no equations stated by {short_repr(module)}"
         self.fault = ""
         self.values: dict[str, Any] = {}
         self.slots: dict[int | str, str] = {attribute: letter for letter, attribute in module.symbols.items()}
@@ -81,7 +81,7 @@ class CallStatement:
             try:
                 self._state(nodes)
             except EquationError as error:
-                self.fault = f"the equations of {title(module)} have no value: {error}"
+                self.fault = f"the equations of {short_repr(module)} have no value: {error}"
 
     def _state(self, nodes: list[Node]) -> None:
         call = self.call

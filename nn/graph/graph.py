@@ -214,7 +214,9 @@ def trace(model: Module, criterion: Module, x: ArrayLike, y: ArrayLike) -> Graph
     """
     _check_module("trace", "model", model)
     _check_module("trace", "criterion", criterion)
-    inputs = tuple(_numbers(value, "x", "trace") for value in x) if isinstance(x, tuple) else (_numbers(x, "x", "trace"),)
+    inputs = (
+        tuple(_numbers(value, "x", "trace") for value in x) if isinstance(x, tuple) else (_numbers(x, "x", "trace"),)
+    )
     return _recorded(Source(*copy.deepcopy((model, criterion)), inputs, _numbers(y, "y", "trace"), get_rng_state()))
 
 
@@ -302,9 +304,7 @@ def _described(node: Node) -> str:
     return repr(node.call) if node.call else f"the {node.kind} {node.name}" + f" ({node.path})" * bool(node.path)
 
 
-def _ordered(
-    data: Iterable[Node], calls: list[Call], others: Iterable[Node], outputs: Iterable[Node]
-) -> list[Node]:
+def _ordered(data: Iterable[Node], calls: list[Call], others: Iterable[Node], outputs: Iterable[Node]) -> list[Node]:
     """Return all nodes: data, then call by call what it uses and what it makes, what is not used, and the outputs."""
     order = dict.fromkeys(data)
     for call in calls:

@@ -56,7 +56,11 @@ def _name_chain(nodes: list[Node], calls: list[Call]) -> bool:
             return False
     named = {*names, *(node for node in nodes if node.letter)}
     of_loss = calls[-1:] if calls and calls[-1].path == CRITERION else []
-    if any(call.inputs[:1] != (value,) for call in of_loss) or named != set(nodes) or len(set(names.values())) < len(names):
+    if (
+        any(call.inputs[:1] != (value,) for call in of_loss)
+        or named != set(nodes)
+        or len(set(names.values())) < len(names)
+    ):
         return False
     for node, (letter, subscript) in names.items():
         node.letter, node.subscript = letter, subscript

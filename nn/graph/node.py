@@ -12,7 +12,7 @@ from .. import tree
 from ..losses.base import Loss
 from ..mathematics.columns import as_column
 from ..mathematics.notation import Shown, Text
-from ..module import Module, title
+from ..module import Module, short_repr
 
 DIRECTIONS = ("down", "right")  # in which the computation flows in a drawing
 CRITERION = "criterion"  # the path of the loss, which stands outside the model
@@ -173,7 +173,7 @@ class Call:
     def __repr__(self) -> str:
         made = ", ".join(node.name for node in self.results)
         used = ", ".join(node.name for node in self.sources)
-        return f"{made} = {title(self.before)}({used})"
+        return f"{made} = {short_repr(self.before)}({used})"
 
 
 def check_direction(direction: str) -> None:
@@ -184,7 +184,7 @@ def check_direction(direction: str) -> None:
 
 def placed(module: Module, path: str) -> str:
     """Return a module in one line, with its place in the model before it."""
-    return f"{path} ({title(module)})" if path else title(module)
+    return f"{path} ({short_repr(module)})" if path else short_repr(module)
 
 
 def leaves(values: Any) -> Iterator[Node]:

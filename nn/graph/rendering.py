@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..module import title
+from ..module import short_repr
 from .node import Node, check_direction
 
 # By kind: the fill, the line and the ink on paper; they differ in lightness and hue for the colour-blind.
@@ -36,7 +36,7 @@ def graph_text(nodes: Sequence[Node]) -> str:
     rows = [heading]
     for node in nodes:
         made = (
-            f"{title(node.call.before)} of {', '.join(source.name for source in node.call.sources)}"
+            f"{short_repr(node.call.before)} of {', '.join(source.name for source in node.call.sources)}"
             if node.call
             else ""
         )

@@ -11,14 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..module import Module
-from ..numeric import log_softmax, sigmoid, softmax, softplus
+from ..numeric import log_softmax, positive_part, sigmoid, softmax, softplus
+from ..settings import integer, number
 
 
 class ReLU(Module):
     """y = max(x, 0), with derivative 0 at 0.
 
+    Where a unit is inactive, an infinite gradient comes back as NaN, 0 times infinity.
+
     Shape:
-        Any, and the same.
+        Input and output: any shape, the same.
 
     Example:
         >>> ReLU()([-1.0, 2.0])
@@ -32,14 +35,14 @@ class ReLU(Module):
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
-        y = np.maximum(x, np.zeros(x.shape, x.dtype))
-        self.save_for_backward(y)
+        y = positive_part(x)
+        self.save_for_backward(y, output=y)
         return y
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
+        g = self.upstream(grad_output)
         y = self.saved()
-        g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
-        return g * (y > 0)
+        return g * (y != 0)  # y is nowhere below 0; where it is NaN the gradient passes, as in PyTorch
 
 
 class LeakyReLU(Module):
@@ -49,7 +52,11 @@ class LeakyReLU(Module):
         negative_slope: the derivative at and below 0.
 
     Shape:
-        Any, and the same.
+        Input and output: any shape, the same.
+
+    Raises:
+        TypeError: for a setting that is no number.
+        ValueError: for NaN.
 
     Example:
         >>> LeakyReLU(0.1)([-1.0, 2.0])
@@ -63,27 +70,25 @@ class LeakyReLU(Module):
     """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
-        self.negative_slope = negative_slope
+        self.negative_slope = number(self, "negative_slope", negative_slope)
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
-        self.save_for_backward(x)
-        return np.where(x > 0, x, self.negative_slope * x)
+        y = np.where(x > 0, x, self.negative_slope * x)
+        self.save_for_backward(x, output=y)
+        return y
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
+        g = self.upstream(grad_output)
         x = self.saved()
-        g = self.cast(grad_output, x.dtype, x.shape, "grad_output")
         return np.where(x > 0, g, self.negative_slope * g)
-
-    def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}" if self.negative_slope != 0.01 else ""
 
 
 class Sigmoid(Module):
     """y = 1 / (1 + exp(-x)), with derivative y (1 - y).
 
     Shape:
-        Any, and the same.
+        Input and output: any shape, the same.
 
     Example:
         >>> Sigmoid()([0.0, 1e4])
@@ -97,12 +102,12 @@ class Sigmoid(Module):
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         y = sigmoid(self.cast(x))
-        self.save_for_backward(y)
+        self.save_for_backward(y, output=y)
         return y
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
+        g = self.upstream(grad_output)
         y = self.saved()
-        g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return g * y * (1 - y)
 
 
@@ -110,7 +115,7 @@ class Tanh(Module):
     """y = tanh(x), with derivative 1 - y².
 
     Shape:
-        Any, and the same.
+        Input and output: any shape, the same.
 
     Example:
         >>> Tanh()([0.0, 1e4])
@@ -124,12 +129,12 @@ class Tanh(Module):
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         y = np.tanh(self.cast(x))
-        self.save_for_backward(y)
+        self.save_for_backward(y, output=y)
         return y
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
+        g = self.upstream(grad_output)
         y = self.saved()
-        g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return g * (1 - y * y)
 
 
@@ -141,7 +146,11 @@ class Softplus(Module):
         threshold: where beta x exceeds it, y = x.
 
     Shape:
-        Any, and the same.
+        Input and output: any shape, the same.
+
+    Raises:
+        TypeError: for a setting that is no number.
+        ValueError: for NaN.
 
     Example:
         >>> Softplus()([-1e4, 1e4])
@@ -155,24 +164,21 @@ class Softplus(Module):
     """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        self.beta = beta
-        self.threshold = threshold
+        self.beta = number(self, "beta", beta)
+        self.threshold = number(self, "threshold", threshold)
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
-        self.save_for_backward(x)
         scaled = self.beta * x
-        return np.where(scaled > self.threshold, x, softplus(scaled) / self.beta)
+        y = np.where(scaled > self.threshold, x, softplus(scaled) / self.beta)
+        self.save_for_backward(x, output=y)
+        return y
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
+        g = self.upstream(grad_output)
         x = self.saved()
-        g = self.cast(grad_output, x.dtype, x.shape, "grad_output")
         scaled = self.beta * x
         return np.where(scaled > self.threshold, g, g * sigmoid(scaled))
-
-    def extra_repr(self) -> str:
-        settings = {"beta": (self.beta, 1.0), "threshold": (self.threshold, 20.0)}
-        return ", ".join(f"{name}={value}" for name, (value, default) in settings.items() if value != default)
 
 
 class Softmax(Module):
@@ -182,9 +188,10 @@ class Softmax(Module):
         dim: the dimension to sum along. None takes PyTorch's choice: 0 for inputs of 0, 1 or 3 dimensions, else 1.
 
     Shape:
-        Any, and the same.
+        Input and output: any shape, the same.
 
     Raises:
+        TypeError: for a dimension that is no integer.
         ValueError: for a dimension that the input does not have.
 
     Example:
@@ -201,22 +208,22 @@ class Softmax(Module):
     """
 
     def __init__(self, dim: int | None = None) -> None:
-        self.dim = dim
+        self.dim = None if dim is None else integer(self, "dim", dim)
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
         axis = _axis(self, x)
         y = softmax(x, axis)
-        self.save_for_backward(y, axis)
+        self.save_for_backward(y, axis, output=y)
         return y
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
+        g = self.upstream(grad_output)
         y, axis = self.saved()
-        g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
+        # Output i depends on every input j of its row: its derivative is y_i (1 - y_i) where i = j, else -y_i y_j. So
+        # the sum over i of g_i times it is y_j g_j - y_j Σ_i g_i y_i: what all outputs gain together is taken off
+        # each, since they sum to 1 whatever the input is.
         return y * (g - (g * y).sum(axis, keepdims=True))
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}" if self.dim is not None else ""
 
 
 class LogSoftmax(Module):
@@ -226,9 +233,10 @@ class LogSoftmax(Module):
         dim: as in Softmax.
 
     Shape:
-        Any, and the same.
+        Input and output: any shape, the same.
 
     Raises:
+        TypeError: for a dimension that is no integer.
         ValueError: for a dimension that the input does not have.
 
     Example:
@@ -244,22 +252,21 @@ class LogSoftmax(Module):
     """
 
     def __init__(self, dim: int | None = None) -> None:
-        self.dim = dim
+        self.dim = None if dim is None else integer(self, "dim", dim)
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
         axis = _axis(self, x)
         y = log_softmax(x, axis)
-        self.save_for_backward(y, axis)
+        self.save_for_backward(y, axis, output=y)
         return y
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
+        g = self.upstream(grad_output)
         y, axis = self.saved()
-        g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
+        # Input j stands in output j, with derivative 1, and in the log of the sum that is taken off every output of the
+        # row: the derivative of that log is exp(x_j) / sum(exp(x)), the probability exp(y_j).
         return g - np.exp(y) * g.sum(axis, keepdims=True)
-
-    def extra_repr(self) -> str:
-        return f"dim={self.dim}" if self.dim is not None else ""
 
 
 def _axis(module: Softmax | LogSoftmax, x: np.ndarray) -> int:
@@ -271,8 +278,3 @@ def _axis(module: Softmax | LogSoftmax, x: np.ndarray) -> int:
     if not -dims <= dim < dims:
         raise ValueError(f"{module!r} expects an input that has dimension {dim}, got shape {x.shape}")
     return dim
-
-
-def _stated_axis(module: Softmax | LogSoftmax) -> str:
-    """Return the expression of that axis."""
-    return "0 if x.ndim in (0, 1, 3) else 1" if module.dim is None else str(module.dim)

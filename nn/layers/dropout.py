@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..module import Module
 from ..random import default_generator
+from ..settings import number
 
 
 class Dropout(Module):
@@ -21,9 +22,10 @@ class Dropout(Module):
         generator: where the masks are drawn from; None for the library's own.
 
     Shape:
-        Any, and the same.
+        Input and output: any shape, the same.
 
     Raises:
+        TypeError: for a p that is no number.
         ValueError: for p outside [0, 1].
 
     Example:
@@ -39,28 +41,24 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, generator: np.random.Generator | int | None = None) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout expects a probability p from 0 to 1, got {p}")
-        self.p = p
+        self.p = number(self, "p", p, at_least=0, at_most=1)
         self.generator = None if generator is None else default_generator(generator)
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
         m = self._mask(x)
-        self.save_for_backward(m)
-        return x * m
+        y = x * m
+        self.save_for_backward(m, output=y)
+        return y
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
+        g = self.upstream(grad_output)
         m = self.saved()
-        g = self.cast(grad_output, m.dtype, m.shape, "grad_output")
         return g * m
 
     def _mask(self, x: np.ndarray) -> np.ndarray:
         """Draw what to multiply each element by."""
         if not self.training:
             return np.ones_like(x)
-        kept = default_generator(self.generator).random(x.shape) >= self.p
-        return kept * x.dtype.type(1 / (1 - self.p) if self.p < 1 else 0)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}" if self.p != 0.5 else ""
+        survives = default_generator(self.generator).random(x.shape) >= self.p
+        return survives * x.dtype.type(1 / (1 - self.p) if self.p < 1 else 0)

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..module import Module
+from ..settings import integer
 
 
 class Identity(Module):
     """y = x, a place to put another layer later; whatever it is built with is ignored.
 
     Shape:
-        Any, and the same.
+        Input and output: any shape, the same.
 
     Example:
         >>> Identity(54, unused=True)([1.0, 2.0])
@@ -32,12 +33,13 @@ class Identity(Module):
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
-        self.save_for_backward(x)
+        self.save_for_backward(output=x)
         return x
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
-        x = self.saved()
-        return self.cast(grad_output, x.dtype, x.shape, "grad_output")
+        g = self.upstream(grad_output)
+        self.saved()
+        return g
 
 
 class Flatten(Module):
@@ -51,6 +53,7 @@ class Flatten(Module):
         Input (N, C, H, W), output (N, C·H·W) by default.
 
     Raises:
+        TypeError: for a dimension that is no integer.
         ValueError: for dimensions that the input does not have, or an end before the start.
 
     Example:
@@ -65,8 +68,8 @@ class Flatten(Module):
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
-        self.start_dim = start_dim
-        self.end_dim = end_dim
+        self.start_dim = integer(self, "start_dim", start_dim)
+        self.end_dim = integer(self, "end_dim", end_dim)
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
@@ -78,14 +81,10 @@ class Flatten(Module):
         if start > end:
             raise ValueError(f"{self!r} expects start_dim before end_dim, got {start} and {end} for shape {x.shape}")
         y = x.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
-        self.save_for_backward(x.shape, y)
+        self.save_for_backward(x.shape, output=y)
         return y
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
-        shape, y = self.saved()
-        return self.cast(grad_output, y.dtype, y.shape, "grad_output").reshape(shape)
-
-    def extra_repr(self) -> str:
-        return (
-            f"start_dim={self.start_dim}, end_dim={self.end_dim}" if (self.start_dim, self.end_dim) != (1, -1) else ""
-        )
+        g = self.upstream(grad_output)
+        shape = self.saved()
+        return g.reshape(shape)

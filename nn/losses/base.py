@@ -12,7 +12,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..module import Module
+from ..module import Module, is_grad_enabled
+from ..numeric import total
+from ..settings import choice
+from ..shapes import Likeness
 
 
 class Loss(Module):
@@ -22,6 +25,7 @@ class Loss(Module):
         reduction: 'mean' or 'sum' over all values, or 'none' for an array of them.
 
     Raises:
+        TypeError: for a reduction that is no text.
         ValueError: for another reduction.
 
     Example:
@@ -31,14 +35,15 @@ class Loss(Module):
         ...         self.save_for_backward(f - y)
         ...         return self.reduce(abs(f - y))
         ...     def backward(self, grad_output=None):
-        ...         r = self.saved()
-        ...         return self.upstream(grad_output, r.shape, r.dtype) * np.sign(r)
+        ...         g = self.upstream(grad_output)
+        ...         return g * np.sign(self.saved())
         >>> loss = Distance()
         >>> loss([1.0, 4.0], [2.0, 2.0]), loss.backward()
         (np.float64(1.5), array([-0.5,  0.5]))
     """
 
     input_symbols = ("f", "y")
+    _divisor: float = 1.0  # of the last reduction
 
     # A loss states its values L and their gradients; what becomes of L is said here, once. A mean divides by m, which
     # is how many values there are unless the loss states it.
@@ -49,14 +54,13 @@ class Loss(Module):
     }
 
     def __init__(self, reduction: str = "mean") -> None:
-        if reduction not in ("none", "mean", "sum"):
-            raise ValueError(f"{type(self).__name__} expects reduction 'none', 'mean' or 'sum', got {reduction!r}")
-        self.reduction = reduction
+        self.reduction = choice(self, "reduction", reduction, "none", "mean", "sum")
 
     def cast_pair(self, prediction: ArrayLike, target: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Return both arguments as arrays of the prediction's dtype.
 
         Raises:
+            TypeError: for what is not made of real numbers.
             ValueError: where their shapes differ.
         """
         f = self.cast(prediction, name="prediction")
@@ -66,33 +70,37 @@ class Loss(Module):
         return f, y
 
     def reduce(self, values: np.ndarray, count: float | None = None) -> np.ndarray | np.floating:
-        """Return the values, their sum, or their sum over `count` (by default how many they are; NaN for none)."""
-        if self.reduction == "none":
-            return np.asarray(values)
-        total = values.sum()
-        if self.reduction == "sum":
-            return total
-        count = values.size if count is None else count
-        return total / count if count else total.dtype.type(math.nan)
-
-    def upstream(
-        self, grad_output: ArrayLike | None, shape: tuple[int, ...], dtype: np.dtype, count: float | None = None
-    ) -> np.ndarray | float:
-        """Return the gradient of each value that `reduce` saw, from the gradient of what it returned; None means ones.
+        """Return the values, their sum or their mean, and leave for `upstream` which of them it was.
 
         Args:
-            grad_output: the gradient of the loss.
-            shape: of the values that were reduced.
-            dtype: of the values that were reduced.
-            count: as given to `reduce`.
+            values: what is reduced.
+            count: what a mean divides by, by default how many they are; the mean over none is NaN.
         """
-        g: np.ndarray | float = 1.0
-        if grad_output is not None:
-            g = self.cast(grad_output, dtype, shape if self.reduction == "none" else (), "grad_output")
-        if self.reduction != "mean":
-            return g
-        count = math.prod(shape) if count is None else count
-        return g / count if count else math.nan
+        values = np.asarray(values)
+        divisor = 1.0
+        if self.reduction == "none":
+            result = values
+        elif self.reduction == "sum":
+            result = values.sum()
+        else:
+            divisor = (values.size if count is None else count) or math.nan
+            result = values.dtype.type(total(values) / divisor)
+        if is_grad_enabled():
+            self._output, self._divisor = Likeness(result.shape, result.dtype), divisor
+        return result
+
+    def upstream(self, grad_output: ArrayLike | None = None) -> np.ndarray | float:
+        """Return the gradient of each value that `reduce` saw, from the gradient of what it returned; None means ones.
+
+        Call it once, before `saved` or after it. Reduction 'none' gives an array shaped like the values, the others
+        one number for all of them.
+        """
+        if grad_output is None and self._output is not None:
+            g = np.ones(self._output.shape, self._output.dtype) if self.reduction == "none" else 1.0
+            self._output = None
+        else:
+            g = super().upstream(grad_output)
+        return g if self.reduction == "none" else float(g) / self._divisor
 
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
         """Return the gradient of the prediction; `grad_output` is that of the loss itself, ones by default."""
@@ -106,6 +114,3 @@ class Loss(Module):
         if self.reduction == "mean" and not any(line.startswith("m =") for line in values):
             values.append("m = L.size")
         return "\n".join([*values, *self.reductions[self.reduction], *lines[first:]]) if lines[0] else ""
-
-    def extra_repr(self) -> str:
-        return f"reduction={self.reduction!r}" if self.reduction != "mean" else ""

@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..numeric import log_softmax, sigmoid, softplus
+from ..numeric import log_softmax, sigmoid, softplus, total
 from ..parameter import Buffer
+from ..settings import integer, number
 from .base import Loss
 
 
@@ -48,18 +49,19 @@ class BCEWithLogitsLoss(Loss):
 
     def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
         z, y = self.cast_pair(prediction, target)
-        positive = self._spread(self.weight, z) * self._spread(self.pos_weight, z) * y
-        negative = self._spread(self.weight, z) * (1 - y)
+        w, q = self._spread(self.weight, z), self._spread(self.pos_weight, z)
+        positive, negative = w * q * y, w * (1 - y)
         self.save_for_backward(z, positive, negative)
         return self.reduce(positive * softplus(-z) + negative * softplus(z))
 
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        g = self.upstream(grad_output)
         z, positive, negative = self.saved()
-        g = self.upstream(grad_output, z.shape, z.dtype)
+        # The derivative of softplus is the sigmoid.
         return g * (negative * sigmoid(z) - positive * sigmoid(-z))
 
     def _spread(self, weight: Buffer | None, z: np.ndarray) -> np.ndarray | float:
-        """Return a weight in the prediction's dtype, seen to broadcast to the prediction's shape."""
+        """Return a weight in the prediction's dtype and shape; 1 where there is none."""
         if weight is None:
             return 1.0
         try:
@@ -68,11 +70,6 @@ class BCEWithLogitsLoss(Loss):
             raise ValueError(
                 f"{self!r} expects weights that broadcast to the prediction's shape {z.shape}, got {weight.data.shape}"
             ) from None
-
-    def extra_repr(self) -> str:
-        weights = {"weight": self.weight, "pos_weight": self.pos_weight}
-        settings = [f"{name}={w.data.tolist()}" for name, w in weights.items() if w is not None]
-        return ", ".join(filter(None, [*settings, super().extra_repr()]))
 
 
 class CrossEntropyLoss(Loss):
@@ -125,13 +122,11 @@ class CrossEntropyLoss(Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"CrossEntropyLoss expects label_smoothing from 0 to 1, got {label_smoothing}")
         self.weight = None if weight is None else Buffer(self.cast(weight, name="weight"))
         if self.weight is not None and self.weight.data.ndim != 1:
             raise ValueError(f"CrossEntropyLoss expects weight of shape (C,), got {self.weight.data.shape}")
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
+        self.ignore_index = integer(self, "ignore_index", ignore_index)
+        self.label_smoothing = number(self, "label_smoothing", label_smoothing, at_least=0, at_most=1)
 
     def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
         f = self.cast(prediction, name="prediction")
@@ -139,66 +134,44 @@ class CrossEntropyLoss(Loss):
             raise ValueError(f"{self!r} expects a prediction of shape (C,), (N, C) or (N, C, d1, ...), got ()")
         axis = min(f.ndim - 1, 1)
         t, count = self._shares(f, np.asarray(target), axis)
-        log_p = log_softmax(f, axis)
-        self.save_for_backward(log_p, t, count, axis)
+        log_p = log_softmax(np.moveaxis(f, axis, -1), -1)
+        self.save_for_backward(log_p, t, axis)
         # A share of zero counts nothing, also where the logit is -inf.
-        terms = np.multiply(t, log_p, where=t != 0, out=np.zeros(f.shape, f.dtype))
-        return self.reduce(-terms.sum(axis), count)
+        terms = np.multiply(t, log_p, where=t != 0, out=np.zeros_like(log_p))
+        return self.reduce(-terms.sum(-1), count)
 
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
-        log_p, t, count, axis = self.saved()
-        values_shape = log_p.shape[:axis] + log_p.shape[axis + 1 :]
-        g = self.upstream(grad_output, values_shape, log_p.dtype, count)
-        if self.reduction == "none" and grad_output is not None:
-            g = np.expand_dims(g, axis)
-        return g * (np.exp(log_p) * t.sum(axis, keepdims=True) - t)
+        g = self.upstream(grad_output)
+        log_p, t, axis = self.saved()
+        if self.reduction == "none":
+            g = np.expand_dims(g, -1)  # one a sample, to meet its classes
+        # The derivative of log p_c by f_k is 1 - p_k where c = k, else -p_k: a logit raises the log of its own class
+        # and, since the p sum to 1, lowers all. So that of -Σ_c t_c log p_c is p_k Σ_c t_c - t_k.
+        return np.moveaxis(g * (np.exp(log_p) * t.sum(-1, keepdims=True) - t), -1, axis)
 
     def _shares(self, f: np.ndarray, y: np.ndarray, axis: int) -> tuple[np.ndarray, float]:
-        """Return t, shaped like the prediction f, and what a mean over the values divides by."""
-        classes, behind = f.shape[axis], f.shape[axis + 1 :]
-        values_shape = f.shape[:axis] + behind
-        upright = (-1, *(1,) * len(behind))  # the shape of one number a class beside f
-        count: float
+        """Return t, with the classes last, and what a mean over the samples divides by."""
+        classes = f.shape[axis]
+        samples = f.shape[:axis] + f.shape[axis + 1 :]
+        w = np.ones(classes, f.dtype) if self.weight is None else self.weight.data.astype(f.dtype)
+        if len(w) != classes:
+            raise ValueError(f"{self!r} expects a prediction of {len(w)} classes, one a weight, got shape {f.shape}")
         if y.shape == f.shape:
             if y.dtype.kind != "f":
                 raise TypeError(f"{self!r} expects class probabilities of a floating dtype, got {y.dtype}")
             if self.ignore_index >= 0:
                 raise ValueError(f"{self!r} cannot ignore an index: the target holds class probabilities")
-            share, kept, count = y.astype(f.dtype), np.True_, math.prod(values_shape)
-        elif y.shape != values_shape:
-            raise ValueError(
-                f"{self!r} expects a target of shape {values_shape} (class indices) or {f.shape} (class "
-                f"probabilities) for a prediction of shape {f.shape}, got {y.shape}"
-            )
-        elif y.dtype.kind not in "iu":
-            raise TypeError(f"{self!r} expects class indices of an integer dtype, got {y.dtype}")
+            share = np.moveaxis(y.astype(f.dtype), axis, -1)
+            count: float = math.prod(samples)
+        elif y.shape == samples:
+            i = self.indices(y, classes, name="target", ignore=self.ignore_index)[..., None]
+            share = (i == np.arange(classes)).astype(f.dtype)
+            w = w * (i != self.ignore_index)
+            count = float(total(w * share))
         else:
-            column = y.reshape(*f.shape[:axis], 1, *behind)
-            kept = column != self.ignore_index
-            share = (column == np.arange(classes).reshape(upright)) & kept
-            count = int(np.count_nonzero(share))
-            if count != np.count_nonzero(kept):
-                wrong = column[kept & ((column < 0) | (column >= classes))]
-                raise ValueError(f"{self!r} expects class indices from 0 to {classes - 1}, got {wrong[0]}")
-            share = share.astype(f.dtype)
-        t = share
-        if self.label_smoothing:
-            t = (1 - self.label_smoothing) * share + kept * f.dtype.type(self.label_smoothing / max(classes, 1))
-        if self.weight is not None:
-            w = self.weight.data.astype(f.dtype)
-            if len(w) != classes:
-                raise ValueError(
-                    f"{self!r} expects a prediction of {len(w)} classes, one a weight, got shape {f.shape}"
-                )
-            w = w.reshape(upright)
-            t = w * t
-            if y.shape != f.shape:
-                count = float((w * share).sum())
-        return t, count
-
-    def extra_repr(self) -> str:
-        settings = [] if self.weight is None else [f"weight={self.weight.data.tolist()}"]
-        settings += [f"ignore_index={self.ignore_index}"] if self.ignore_index != -100 else []
-        settings += [super().extra_repr()]
-        settings += [f"label_smoothing={self.label_smoothing}"] if self.label_smoothing else []
-        return ", ".join(filter(None, settings))
+            raise ValueError(
+                f"{self!r} expects a target of shape {samples} (class indices) or {f.shape} (class probabilities) "
+                f"for a prediction of shape {f.shape}, got {y.shape}"
+            )
+        smooth = self.label_smoothing
+        return w * ((1 - smooth) * share + smooth / max(classes, 1)), count

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..settings import number
 from .base import Loss
 
 
@@ -38,13 +39,13 @@ class HalfSquaredLoss(Loss):
         return self.reduce(0.5 * (r * r).sum(tuple(range(1, r.ndim))))
 
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        g = self.upstream(grad_output)
         r = self.saved()
-        g = self.upstream(grad_output, r.shape[:1], r.dtype)
         return (g * r.T).T  # transposed, so that an array of one g a sample meets the samples
 
 
 class MSELoss(Loss):
-    """J = (f - y)², elementwise.
+    """J = (f - y)², elementwise; the mean over all values by default.
 
     Shape:
         Prediction f and target y alike, any.
@@ -69,12 +70,13 @@ class MSELoss(Loss):
         return self.reduce(r * r)
 
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        g = self.upstream(grad_output)
         r = self.saved()
-        return 2 * self.upstream(grad_output, r.shape, r.dtype) * r
+        return 2 * g * r
 
 
 class L1Loss(Loss):
-    """J = |f - y|, elementwise, with derivative 0 where f = y.
+    """J = |f - y|, elementwise, with derivative 0 where f = y; the mean over all values by default.
 
     Shape:
         Prediction f and target y alike, any.
@@ -99,8 +101,9 @@ class L1Loss(Loss):
         return self.reduce(np.abs(r))
 
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        g = self.upstream(grad_output)
         r = self.saved()
-        return self.upstream(grad_output, r.shape, r.dtype) * np.sign(r)
+        return g * np.sign(r)
 
 
 class HuberLoss(Loss):
@@ -114,6 +117,7 @@ class HuberLoss(Loss):
         Prediction f and target y alike, any.
 
     Raises:
+        TypeError: for a delta that is no number.
         ValueError: for shapes that differ, or a delta that is not positive.
 
     Example:
@@ -130,9 +134,7 @@ class HuberLoss(Loss):
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        if not delta > 0:
-            raise ValueError(f"HuberLoss expects delta > 0, got {delta}")
-        self.delta = delta
+        self.delta = number(self, "delta", delta, above=0)
 
     def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
         f, y = self.cast_pair(prediction, target)
@@ -142,9 +144,6 @@ class HuberLoss(Loss):
         return self.reduce(np.where(size <= self.delta, 0.5 * r * r, self.delta * (size - 0.5 * self.delta)))
 
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
+        g = self.upstream(grad_output)
         r = self.saved()
-        return self.upstream(grad_output, r.shape, r.dtype) * np.clip(r, -self.delta, self.delta)
-
-    def extra_repr(self) -> str:
-        settings = [super().extra_repr(), f"delta={self.delta}" if self.delta != 1.0 else ""]
-        return ", ".join(filter(None, settings))
+        return g * np.clip(r, -self.delta, self.delta)

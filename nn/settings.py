@@ -1,0 +1,205 @@
+"""Settings: each is checked where it is given, NumPy's numbers become Python's, and a module's repr shows them.
+
+An np.float64 would turn a float32 array that it multiplies into float64; a Python float does not.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import numbers
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from .parameter import Buffer, Parameter
+
+
+def number(
+    owner: object,
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> float:
+    """Return a setting that is a real number, within its bounds, as a float.
+
+    Args:
+        owner: the object that has the setting, or the name of the function.
+        name: of the setting.
+        value: what was given.
+        above: the bound that the value must exceed.
+        at_least: the least value allowed.
+        below: the bound that the value must stay under.
+        at_most: the largest value allowed.
+
+    Raises:
+        TypeError: for what is no number; booleans are none.
+        ValueError: for NaN, or a number out of bounds.
+
+    Example:
+        >>> number("Dropout", "p", np.float64(0.5), at_least=0, at_most=1)
+        0.5
+        >>> number("Dropout", "p", 1.5, at_least=0, at_most=1)
+        Traceback (most recent call last):
+            ...
+        ValueError: Dropout expects p to be a number of at least 0 and at most 1, got 1.5
+    """
+    bounds = {"above": above, "of at least": at_least, "below": below, "at most": at_most}
+    limits = " and ".join(f"{word} {bound}" for word, bound in bounds.items() if bound is not None)
+    expected = f"a number {limits}".rstrip()
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(_refusal(owner, name, expected, value))
+    found = float(value)
+    if (
+        math.isnan(found)
+        or (above is not None and found <= above)
+        or (at_least is not None and found < at_least)
+        or (below is not None and found >= below)
+        or (at_most is not None and found > at_most)
+    ):
+        raise ValueError(_refusal(owner, name, expected, value))
+    return found
+
+
+def integer(owner: object, name: str, value: Any, *, at_least: int | None = None) -> int:
+    """Return a setting that is an integer as an int; `owner` and `name` as in `number`.
+
+    Raises:
+        TypeError: for what is no integer; booleans and 2.0 are none.
+        ValueError: for one that is too small.
+
+    Example:
+        >>> integer("Linear", "in_features", np.int64(3), at_least=0)
+        3
+    """
+    expected = "an integer" if at_least is None else f"an integer of at least {at_least}"
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(_refusal(owner, name, expected, value)) from None
+    if at_least is not None and value < at_least:
+        raise ValueError(_refusal(owner, name, expected, value))
+    return value
+
+
+def flag(owner: object, name: str, value: Any) -> bool:
+    """Return a setting that is True or False; `owner` and `name` as in `number`.
+
+    Raises:
+        TypeError: for anything else, 0 and 1 too.
+
+    Example:
+        >>> flag("Linear", "bias", np.True_)
+        True
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(_refusal(owner, name, "True or False", value))
+    return bool(value)
+
+
+def choice(owner: object, name: str, value: Any, *choices: str) -> str:
+    """Return a setting that is one of several words; `owner` and `name` as in `number`.
+
+    Raises:
+        TypeError: for what is no text.
+        ValueError: for another word.
+
+    Example:
+        >>> choice("MSELoss", "reduction", "sum", "none", "mean", "sum")
+        'sum'
+    """
+    expected = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
+    if not isinstance(value, str):
+        raise TypeError(_refusal(owner, name, expected, value))
+    if value not in choices:
+        raise ValueError(_refusal(owner, name, expected, value))
+    return str(value)
+
+
+def floating_dtype(owner: object, dtype: DTypeLike | None) -> np.dtype:
+    """Return the dtype of parameters that `dtype` means, float32 for None; `owner` as in `number`.
+
+    Raises:
+        TypeError: for a dtype that is not of real floating numbers.
+
+    Example:
+        >>> floating_dtype("Linear", None), floating_dtype("Linear", "float64")
+        (dtype('float32'), dtype('float64'))
+    """
+    try:
+        found = np.dtype(np.float32 if dtype is None else dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind != "f":
+        raise TypeError(_refusal(owner, "dtype", "a floating dtype", dtype))
+    return found
+
+
+def _refusal(owner: object, name: str, expected: str, value: Any) -> str:
+    title = owner if isinstance(owner, str) else type(owner).__name__
+    return f"{title} expects {name} to be {expected}, got {value!r}"
+
+
+# ---- how they are shown
+
+
+def arguments_text(module: Any) -> str:
+    """Return the arguments that would build a module again, as Module.extra_repr tells.
+
+    Example:
+        >>> from nn import Linear
+        >>> arguments_text(Linear(3, 2, bias=False))
+        '3, 2, bias=False'
+    """
+    shown: list[str] = []
+    complete = True  # so far, so that arguments may stand by position
+    for name, argument in inspect.signature(type(module)).parameters.items():
+        if name == "generator" or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+            continue
+        text, default = _argument(module, name, argument.default), _literal(argument.default)
+        required = argument.default is argument.empty
+        if text is None:
+            complete = complete and not required
+        elif required and complete and argument.kind != argument.KEYWORD_ONLY:
+            shown.append(text)
+        elif required or text != default:
+            shown.append(f"{name}={text}")
+    return ", ".join(shown)
+
+
+def _argument(module: Any, name: str, default: Any) -> str | None:
+    """Return the text of a constructor's argument, None where it is not known."""
+    if name == "dtype":
+        dtype = next((parameter.data.dtype for parameter in module.parameters()), np.dtype(np.float32))
+        return None if dtype == np.float32 else repr(str(dtype))
+    if name not in vars(module):
+        return None
+    value = vars(module)[name]
+    if isinstance(default, bool) and (value is None or isinstance(value, Parameter)):
+        return repr(value is not None)
+    return _literal(value)
+
+
+def _literal(value: Any) -> str | None:
+    """Return the text that `eval` makes a plain value or an array of again, arrays as lists; None for anything else."""
+    if isinstance(value, Buffer):
+        value = value.data
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    if isinstance(value, list | tuple):
+        items = [_literal(item) for item in value]
+        if None in items:
+            return None
+        inside = ", ".join(map(str, items))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(items) == 1)})"
+    return repr(value) if type(value) in (type(None), bool, int, float, str) else None
