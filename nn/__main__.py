@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--seed", type=int, default=0, help="of the initial values and inputs (default: 0)")
     args = parser.parse_args(argv)
     manual_seed(args.seed)
-    module, inputs = _made(command, args.target)
+    module, inputs = _target(command, args.target)
     if not inputs:
         rng = np.random.default_rng(args.seed)
         inputs = [rng.normal(size=shape) for shape in args.shape]
@@ -47,23 +47,23 @@ def _shape(text: str) -> tuple[int, ...]:
     return tuple(int(size) for size in text.split(",") if size)
 
 
-def _made(command: argparse.ArgumentParser, target: str) -> tuple[Module, list[Any]]:
+def _target(command: argparse.ArgumentParser, target: str) -> tuple[Module, list[Any]]:
     """Return the module that a target names, and the inputs that come with it."""
     home, colon, name = target.partition(":")
     if not (home and colon and name):
         command.error(f"expected package.module:factory, got {target}")
     sys.path.insert(0, os.getcwd())  # python -P leaves it out
     try:
-        made = getattr(importlib.import_module(home), name)
+        value = getattr(importlib.import_module(home), name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{home}.".startswith(f"{error.name}."):
             raise  # the module is there, and misses another
         command.error(f"there is no module {error.name} in {os.getcwd()} or among the installed packages")
     except AttributeError:
         command.error(f"{home} has no {name}")
-    if not isinstance(made, Module):
-        made = made()
-    module, *inputs = made if isinstance(made, tuple) else (made,)
+    if not isinstance(value, Module):
+        value = value()
+    module, *inputs = value if isinstance(value, tuple) else (value,)
     if not isinstance(module, Module):
         command.error(f"{target} should return a Module, or a tuple of one and its inputs; it returned {module!r}")
     return module, inputs

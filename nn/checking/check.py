@@ -243,7 +243,7 @@ class _Check:
     def wrong(self, experiment: Experiment, other_mode: Experiment | None, report: Report) -> list[Fault]:
         """Return the faults in the numbers, and enter errors and notes into the report."""
         results = {name: self.judged(experiment, name) for name in experiment.gradients}
-        further = self.look_further(experiment, results, report)
+        further = self.judge_further(experiment, results, report)
         results |= further
         faults = []
         for name, (point, (error, measured, unjudged, sample)) in results.items():
@@ -275,7 +275,7 @@ class _Check:
                 return next((side for side in sides if side.wrong), sides[0])
         return here
 
-    def look_further(self, experiment: Experiment, results: dict[str, _Result], report: Report) -> dict[str, _Result]:
+    def judge_further(self, experiment: Experiment, results: dict[str, _Result], report: Report) -> dict[str, _Result]:
         """Judge gradients that are zero nearly everywhere, or that few samples made, at further points.
 
         What was zero at all points is entered into the report.
@@ -360,16 +360,16 @@ def _inside(module: Module, point: dict[str, Any], settings: dict[str, Any]) -> 
     names = {id(part): name for name, part in module.named_modules()}
     calls: dict[str, tuple[Module, tuple]] = {}
 
-    def note(part: Module, x: tuple, _: Any) -> None:
+    def record(part: Module, x: tuple, _: Any) -> None:
         calls.setdefault(names.get(id(part), ""), (part, copy.deepcopy(x)))
 
-    with watching(note):
+    with watching(record):
         module(*copy.deepcopy(list(point.values())))
-    found: dict[str, Report] = {}
+    reports: dict[str, Report] = {}
     for name, (part, x) in calls.items():  # children come before the parents that call them
-        if name and not any(inner.startswith(f"{name}.") for inner in found):
+        if name and not any(inner.startswith(f"{name}.") for inner in reports):
             with contextlib.suppress(Exception):  # what cannot be checked by itself is passed by too
                 report = gradcheck(part, *x, **settings, raise_exception=False)
                 if not report:
-                    found[name] = report
-    return found
+                    reports[name] = report
+    return reports

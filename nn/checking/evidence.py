@@ -132,19 +132,19 @@ class Evidence:
         if not self.is_input:
             return {}
         inputs = dict(tree.named_leaves(self.experiment.inputs))
-        found = {name: x for name, x in inputs.items() if np.shape(x) == self.whole.shape}
+        variables = {name: x for name, x in inputs.items() if np.shape(x) == self.whole.shape}
         if self.elementwise_shape:
-            found["output"] = self.experiment.value.reshape(self.whole.shape)
+            variables["output"] = self.experiment.value.reshape(self.whole.shape)
         target = inputs.get("target")
-        if {"prediction", "target"} <= found.keys():
-            found["(prediction - target)"] = found["prediction"] - found["target"]
+        if {"prediction", "target"} <= variables.keys():
+            variables["(prediction - target)"] = variables["prediction"] - variables["target"]
         elif (
             target is not None
             and target.dtype.kind in "iu"
             and target.shape == self.whole.shape[:1] + self.whole.shape[2:]
         ):
-            found["one_hot(target)"] = np.stack([1.0 * (target == c) for c in range(self.whole.shape[1])], 1)
-        return {name: self.on_grid(x) for name, x in found.items()}
+            variables["one_hot(target)"] = np.stack([1.0 * (target == c) for c in range(self.whole.shape[1])], 1)
+        return {name: self.on_grid(x) for name, x in variables.items()}
 
     @cached_property
     def own(self) -> np.ndarray | None:

@@ -68,12 +68,12 @@ class Function:
 @contextlib.contextmanager
 def replaced(array: np.ndarray, entries: Any, where: Where = slice(None)) -> Iterator[None]:
     """Inside the `with`, some entries of an array are others."""
-    kept = array.flat[where]
+    before = array.flat[where]
     array.flat[where] = entries
     try:
         yield
     finally:
-        array.flat[where] = kept
+        array.flat[where] = before
 
 
 def numerical_jacobian(
@@ -152,7 +152,7 @@ class Sample(NamedTuple):
 
 
 class NumericalGradient:
-    """The numerical gradient of sum(g · outputs) by an array, beside an analytic one that is to be judged.
+    """The numerical gradient of sum(g · outputs) by an array, and what it says of an analytic one.
 
     Args:
         function: of the array.

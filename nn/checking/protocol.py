@@ -46,16 +46,16 @@ def examine(experiment: Experiment, optional: set[str], rng: np.random.Generator
         return np.asarray(values) if tree.is_floating(leaf) else None
 
     upstream = tree.map(draw, y)
-    lent = copy.deepcopy(upstream)
+    grad_output = copy.deepcopy(upstream)
     mismatch = None
     try:
-        found = experiment.backward(replica, lent)
+        gradients = experiment.backward(replica, grad_output)
     except MismatchError as error:
         mismatch = error
     except Exception as error:
         return [_raised(error, upstream)]
     faults += _changes("backward", experiment, replica, inputs)
-    for name, before, after in (("grad_output", upstream, lent), ("the output", outputs, y)):
+    for name, before, after in (("grad_output", upstream, grad_output), ("the output", outputs, y)):
         if not np.array_equal(tree.ravel(before), tree.ravel(after)):
             text = f"backward writes into {name}, which is not its own: others read it too. Let it work on a copy."
             faults.append(Fault("backward", "changed in place", text))
@@ -64,12 +64,12 @@ def examine(experiment: Experiment, optional: set[str], rng: np.random.Generator
 
     experiment.upstream = upstream
     for name, array in list(experiment.arrays.items()):
-        if found[name] is None and name in optional:
+        if gradients[name] is None and name in optional:
             del experiment.arrays[name]
-        elif flaw := _flaw(name, found[name], array, experiment, upstream):
+        elif flaw := _flaw(name, gradients[name], array, experiment, upstream):
             faults.append(flaw)
         else:
-            experiment.gradients[name] = np.array(found[name])
+            experiment.gradients[name] = np.array(gradients[name])
     if not faults:  # they would show again in what follows
         faults = [*_with_a_past(experiment, rng), *_default_upstream(experiment, y)]
     for fault in faults:
@@ -86,8 +86,8 @@ RANDOM_FORWARD = (
 
 def _changes(who: str, experiment: Experiment, replica: Module, inputs: list[Any]) -> Iterator[Fault]:
     """Report where inputs or parameters are not what they were."""
-    lent = dict(zip(experiment.inputs, inputs, strict=True))
-    for (name, before), (_, after) in zip(tree.named_leaves(experiment.inputs), tree.named_leaves(lent), strict=True):
+    given = dict(zip(experiment.inputs, inputs, strict=True))
+    for (name, before), (_, after) in zip(tree.named_leaves(experiment.inputs), tree.named_leaves(given), strict=True):
         if not np.array_equal(before, after):
             text = f"{who} writes into its argument, {name}, which is the caller's. Let it work on a copy."
             yield Fault(who, "changed in place", text)
@@ -162,7 +162,7 @@ def _misshapen(got: tuple[int, ...], shape: tuple[int, ...], known: dict[str, tu
 def _raised(error: Exception, upstream: Any) -> Fault:
     """Say what stopped backward, and what NumPy's words on shapes mean here."""
     kind, text = "raised", f"backward raised {type(error).__name__}: {str(error).strip().rstrip('.')}."
-    shapes = [re.findall(r"\d+", found) for found in re.findall(r"\(([\d, ]+)\)", text)]
+    shapes = [re.findall(r"\d+", shape) for shape in re.findall(r"\(([\d, ]+)\)", text)]
     if "broadcast" in text and len(shapes) > 1:
         own, got = shapes[:2]
         if len(own) > 1 and own == got[::-1]:

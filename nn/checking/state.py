@@ -73,7 +73,7 @@ class ModuleState:
 
     def __init__(self, module: Module) -> None:
         self._buffers = {name: member.data.copy() for name, member in module._state() if isinstance(member, Buffer)}
-        self._generators = {name: held.bit_generator.state for name, held in named_generators(module).items()}
+        self._generators = {name: each.bit_generator.state for name, each in named_generators(module).items()}
 
     def restore(self, module: Module) -> None:
         """Put a module's buffers and generators back; nothing else."""

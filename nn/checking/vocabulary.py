@@ -64,15 +64,15 @@ def origin(c: float, e: Evidence) -> str:
     """Return sentences on what a factor may be made of, or nothing."""
     hint = next((text for value, text in HINTS.items() if math.isclose(c, value, rel_tol=SAME)), "")
     for forms in ORIGINS:
-        found = [
+        fits = [
             (form.format(symbol), f"where {symbol} = {value:g} is {meaning}")
             for symbol, meaning, value in _quantities(e)
             for form, function in forms.items()
             if math.isclose(c, function(value), rel_tol=SAME)
         ]
-        if found:
-            question = " Is a mean over the batch taken twice, or never?" if found[0][0] in ("N", "1/N") else hint
-            return f" That is {', or '.join(', '.join(pair) for pair in found[:2])}.{question}"
+        if fits:
+            question = " Is a mean over the batch taken twice, or never?" if fits[0][0] in ("N", "1/N") else hint
+            return f" That is {', or '.join(', '.join(pair) for pair in fits[:2])}.{question}"
         if hint:
             break
     return hint
@@ -80,12 +80,12 @@ def origin(c: float, e: Evidence) -> str:
 
 def _quantities(e: Evidence) -> Iterator[tuple[str, str, float]]:
     """Yield symbol, meaning and value of sizes and settings; each value once, and neither 0 nor 1."""
-    found: list[tuple[str, str, float]] = []
+    quantities: list[tuple[str, str, float]] = []
     inputs = [np.shape(x) for _, x in tree.named_leaves(e.experiment.inputs)]
     for name, shape in (("input", inputs[0] if inputs else ()), ("output", e.output_shape or ())):
         if shape:
             positions = math.prod(shape[2:])
-            found += [
+            quantities += [
                 ("N", "the size of the batch", shape[0]),
                 ("D", f"the last size of the {name}", shape[-1]),
                 ("n", f"the number of entries of the {name}", math.prod(shape)),
@@ -95,9 +95,9 @@ def _quantities(e: Evidence) -> Iterator[tuple[str, str, float]]:
     for path, part in e.experiment.module.named_modules():
         for name, value in vars(part).items():
             if isinstance(value, int | float) and not isinstance(value, bool):
-                found.append((f"{path}.{name}".lstrip("."), "a setting", value))
+                quantities.append((f"{path}.{name}".lstrip("."), "a setting", value))
     seen = {0.0, 1.0}
-    for symbol, meaning, value in found:
+    for symbol, meaning, value in quantities:
         if value not in seen and math.isfinite(value):
             seen.add(value)
             yield symbol, meaning, value
