@@ -57,6 +57,19 @@ class OwnSum(Sum):
         return self.a.backward(grad_output) + self.b.backward(grad_output)
 
 
+class OwnProduct(Sum):
+    """The same for a product, which is one node: of what it is made does not show in its value."""
+
+    def forward(self, x):
+        a, b = self.a(x), self.b(x)
+        self.save_for_backward(a, b)
+        return a * b
+
+    def backward(self, grad_output):
+        a, b = self.saved()
+        return self.a.backward(grad_output * b) + self.b.backward(grad_output * a)
+
+
 class InPlace(OwnSum):
     """The same sum, hidden in an array that a module made."""
 
@@ -213,6 +226,7 @@ MODELS = {
     "empty": (lambda: nn.Sequential(nn.Sequential(), linear(2, 1)), nn.MSELoss, X, Y),
     "chain": (Backed, nn.MSELoss, X, Y),
     "own sum": (lambda: nn.Sequential(OwnSum(), linear(3, 1)), nn.MSELoss, X, Y),
+    "own product": (lambda: nn.Sequential(OwnProduct(), linear(3, 1)), nn.MSELoss, X, Y),
     "in place": (lambda: nn.Sequential(InPlace(), linear(3, 1)), nn.MSELoss, X, Y),
     "reversal": (lambda: nn.Sequential(Reversal()), nn.MSELoss, X, Y),
     "composite in composite": (Doubled, nn.MSELoss, X, Y),
@@ -413,17 +427,55 @@ def test_a_shared_parameter_is_one_node_with_several_edges():
 
 def test_branches_are_summed():
     graph = traced("residual")
-    assert {"h₀ h[1.0.0]", "h₀ h[1.total.0]", "h[1.0.2] h[1.total.0]"} < edges(graph)
+    assert {"h₀ h[1.0.0]", "h₀ h₁", "h[1.0.2] h₁"} < edges(graph)
     terms = graph["h0"].terms
     np.testing.assert_allclose(graph["h0"].grad, terms[0].grad + terms[1].grad, rtol=1e-15)
 
 
+def test_a_sum_that_a_module_makes_by_itself_is_followed():
+    graph = traced("own sum")
+    assert {"x h[0.a]", "x h[0.b]", "h[0.a] h₀", "h[0.b] h₀"} < edges(graph)
+    assert graph["h0"].kind == "intermediate" and type(graph["h0"].call.before) is nn.CAddTable
+    assert len(graph["x"].terms) == 2
+
+
+def test_a_graph_without_a_loss():
+    model = residual()
+    graph = nn.record(model, X)
+    assert graph.nodes[-1] is graph.outputs and graph.nodes[0].kind == "data"
+    assert "J" not in names(graph.nodes) and len(graph.nodes) == len(traced("residual").nodes) - 2
+    np.testing.assert_array_equal(graph.outputs.value, model(X))
+    g = RNG.normal(size=graph.outputs.shape)
+    graph.backward(g)
+    np.testing.assert_allclose(graph["x"].grad, model.backward(g), rtol=1e-13)
+    graph.backward()  # of ones
+    model(X)
+    np.testing.assert_allclose(graph["x"].grad, model.backward(np.ones_like(g)), rtol=1e-13)
+    assert graph.to_svg().startswith("<svg") and graph.to_text() and graph.to_mermaid()
+    with pytest.raises(ValueError, match="the graph has no loss: trace"):
+        graph.derivation()
+    with pytest.raises(ValueError, match="a gradient of shape"):
+        graph.backward(g[:1])
+
+
+def test_a_graph_of_several_outputs_and_inputs():
+    fork = nn.Sequential(nn.ParallelTable(linear(2, 3), nn.Tanh()), nn.ParallelTable(nn.ReLU(), nn.Identity()))
+    graph = nn.record(fork, X, Y)
+    assert isinstance(graph.outputs, tuple) and [node.shape for node in graph.outputs] == [(5, 3), (5, 1)]
+    graph.backward((np.ones((5, 3)), None))
+    assert graph["x0"].grad.any() and (graph["x1"].grad == 1 - np.tanh(Y) ** 2).all()
+    with pytest.raises(TypeError, match=r"record expects a Module as model, got <class .*: write ReLU\(\)"):
+        nn.record(nn.ReLU, X)
+    with pytest.raises(ValueError, match="trace cannot follow|record cannot follow"):
+        nn.record(nn.Sequential(Sum()), X)
+
+
 def test_paths_of_one_array_are_told_apart():
     graph = traced("aliases")
-    assert {"x h[0.0]", "x h[0.total.0]", "h[0.0] h[0.total.0]"} < edges(graph)
-    assert {"h[1.0] h[1.total.0]", "h[1.1] h[1.total.0]"} < edges(graph) and "h[0.total.0] h[1.total.0]" not in edges(
-        graph
-    )
+    assert {"x h[0.0]", "x h₀", "h[0.0] h₀"} < edges(graph)
+    assert {"h[1.0] h₁", "h[1.1] h₁"} < edges(graph) and "h₀ h₁" not in edges(graph)
+    inner = nn.Sequential(nn.Residual(nn.Sequential(nn.Flatten(), nn.Identity())), linear(2, 1))
+    assert {"h[0.0.1] h₀", "x h₀"} < edges(nn.trace(inner, nn.MSELoss(), X, Y))
 
 
 def test_several_inputs_and_outputs():
@@ -444,7 +496,7 @@ def test_a_composite_is_followed_where_its_values_can_be():
 @pytest.mark.parametrize(
     ("name", "node", "because"),
     [
-        ("own sum", "h₀", "0 (OwnSum) returned an array of shape (5, 3) that no module made"),
+        ("own product", "h₀", "0 (OwnProduct) returned an array of shape (5, 3) that no module made"),
         ("in place", "h₀", "0 (InPlace) returned an array of shape (5, 3) that was changed after a module had made it"),
         ("by hand", "h₁", "its own backward is not the chain rule through the layers inside"),
         ("reversal", "h₀", "its own backward is not the chain rule through the layers inside"),

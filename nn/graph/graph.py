@@ -115,7 +115,8 @@ class Graph:
             ValueError: for a single sample of data that have none along their first axis, or a graph without a loss.
             NotImplementedError: for a module without a backward.
         """
-        if sample and not self.loss.is_sample:
+        loss = self.loss
+        if sample and not loss.is_sample:
             return self.first_sample().derivation()
         self.backward()
         steps = Steps(self.nodes, self.calls)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..module import Module
-from .node import CRITERION, Call, Node
+from .node import Call, Node
 
 
 def name_nodes(nodes: list[Node], calls: list[Call], modules: Mapping[str, Module]) -> None:
@@ -34,13 +34,12 @@ def name_nodes(nodes: list[Node], calls: list[Call], modules: Mapping[str, Modul
 
 def _name_chain(nodes: list[Node], calls: list[Call]) -> bool:
     """Name the nodes of a plain chain; False, and nothing is named, if it is none."""
+    of_loss = nodes[-1].kind == "loss"
     names: dict[Node, tuple[str, str]] = {}
     weights: dict[Node, str] = {}
     value = nodes[0]
     layer = 0
-    for call in calls:
-        if call.path == CRITERION:
-            break
+    for call in calls[:-1] if of_loss else calls:
         used = call.parameters
         if call.inputs != (value,) or call.outputs is not call.results[0] or call.note:
             return False
@@ -55,12 +54,9 @@ def _name_chain(nodes: list[Node], calls: list[Call]) -> bool:
         else:
             return False
     named = {*names, *(node for node in nodes if node.letter)}
-    of_loss = calls[-1:] if calls and calls[-1].path == CRITERION else []
-    if (
-        any(call.inputs[:1] != (value,) for call in of_loss)
-        or named != set(nodes)
-        or len(set(names.values())) < len(names)
-    ):
+    if of_loss and calls[-1].inputs[:1] != (value,):
+        return False
+    if named != set(nodes) or len(set(names.values())) < len(names):
         return False
     for node, (letter, subscript) in names.items():
         node.letter, node.subscript = letter, subscript

@@ -34,6 +34,7 @@ class Frame:
         self.followed = followed
         self.busy = False  # whether it called other modules
         self.fault = ""  # why it cannot be followed
+        self.received: list[Node] = []  # what the modules that it called returned to it
 
 
 class LostError(Exception):
@@ -177,6 +178,7 @@ class Recorder:
                     output = self._summed(call, output, frame)
                 call.outputs = self._look_up(output)
                 self.followed.append((call, set(self.calls[frame.calls :])))
+                outer.received += leaves(call.outputs)
                 return output
             except LostError as lost:
                 fault = f"{name} returned {lost}"
@@ -192,7 +194,9 @@ class Recorder:
         if not any(map(_is_array, found)) or any(map(_is_foreign, found)):
             outer.fault = f"{name} returned {type(output).__name__}, expected arrays or tuples and lists of them"
             return output
-        return self._record(call, module, output, frame, fault)
+        output = self._record(call, module, output, frame, fault)
+        outer.received += leaves(call.outputs)
+        return output
 
     def _summed(self, call: Call, output: Any, frame: Frame) -> Any:
         """Record what a module returns as a sum, where it is one of what it took and what its parts made.
@@ -202,8 +206,8 @@ class Recorder:
         """
         if not _is_array(output) or id(output) in self._nodes:
             return output
-        made = [node for inner in self.calls[frame.calls :] for node in inner.results]
-        terms = [node for node in dict.fromkeys([*made, *leaves(call.inputs)]) if node.shape == np.shape(output)]
+        known = dict.fromkeys([*frame.received, *leaves(call.inputs)])
+        terms = [node for node in known if node.shape == np.shape(output)]
         terms = [node for node in terms if node.differentiable][-MOST_TERMS:]
         pairs = (found for count in range(2, len(terms) + 1) for found in itertools.combinations(terms, count))
         for found in pairs:
