@@ -466,7 +466,7 @@ def test_a_graph_of_several_outputs_and_inputs():
     assert graph["x0"].grad.any() and (graph["x1"].grad == 1 - np.tanh(Y) ** 2).all()
     with pytest.raises(TypeError, match=r"record expects a Module as model, got <class .*: write ReLU\(\)"):
         nn.record(nn.ReLU, X)
-    with pytest.raises(ValueError, match="trace cannot follow|record cannot follow"):
+    with pytest.raises(ValueError, match="trace cannot follow"):
         nn.record(nn.Sequential(Sum()), X)
 
 

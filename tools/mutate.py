@@ -15,7 +15,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from cosmic_ray.ast import ast_nodes, get_ast
@@ -26,16 +26,16 @@ from cosmic_ray.work_item import MutationSpec, TestOutcome
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
-# What is mutated, by package: the files, and the tests that must notice.
+# What is mutated, a room at a time: the files, and the tests that must notice.
 TARGETS = {
-    "nn": (
-        ("layers/*", "losses/*", "numeric", "container", "branch", "module", "init"),
+    "layers": (
+        *[("nn/layers/*", "nn/losses/*", "nn/numeric", "nn/container", "nn/branch", "nn/module", "nn/init")],
         ("cases", "bad_input", "numbers", "module", "branch", "equations"),
     ),
-    "optim": (
-        ("sgd", "adam", "rmsprop", "optimizer", "lr_scheduler"),
-        ("optim", "lr_scheduler"),
-    ),
+    "mathematics": (("nn/mathematics/*",), ("language", "equations", "derivation")),
+    "checking": (("nn/checking/*", "nn/tree"), ("tree", "measure", "checking")),
+    "graph": (("nn/graph/*",), ("graph", "derivation", "explain")),
+    "optim": (("optim/*",), ("optim", "lr_scheduler")),
 }
 # The beginnings of the names of cosmic-ray's operators that are used.
 KINDS = (
@@ -98,11 +98,13 @@ def means_something(path: str, name: str, occurrence: int) -> bool:
         return False
 
 
-def draw(seed: int) -> Iterator[MutationSpec]:
-    """Yield mutants in random order, one a place."""
+def draw(seed: int, rooms: Iterable[str]) -> Iterator[tuple[str, MutationSpec]]:
+    """Yield mutants in random order, one a place, each with its room."""
     every: dict[Place, list[Mutation]] = {}
-    for package, (files, _) in TARGETS.items():
-        for file in itertools.chain(*(Path(package).glob(f"{name}.py") for name in files)):
+    room_of = {}
+    for room in rooms:
+        for file in itertools.chain(*(Path().glob(f"{name}.py") for name in TARGETS[room][0])):
+            room_of[str(file)] = room
             every |= places(str(file))
     generator = random.Random(seed)
     order = sorted(every)
@@ -110,12 +112,12 @@ def draw(seed: int) -> Iterator[MutationSpec]:
     for path, start, end in order:
         name, occurrence = generator.choice(every[path, start, end])
         if means_something(path, name, occurrence):
-            yield MutationSpec(Path(path), name, occurrence, start, end)
+            yield room_of[path], MutationSpec(Path(path), name, occurrence, start, end)
 
 
-def command(package: str) -> str:
-    """Return the test command of a package, which stops at the first failure."""
-    tests = [f"tests/test_{name}.py" for name in TARGETS[package][1]]
+def command(room: str) -> str:
+    """Return the test command of a room, which stops at the first failure."""
+    tests = [f"tests/test_{name}.py" for name in TARGETS[room][1]]
     return shlex.join([sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests])
 
 
@@ -123,6 +125,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--mutants", type=int, default=320, help="how many, each in another place (default: 320)")
     parser.add_argument("--seed", type=int, default=0, help="decides the sample (default: 0)")
+    parser.add_argument(
+        "--rooms", nargs="+", choices=TARGETS, default=["layers", "optim"], help="where to break things"
+    )
     args = parser.parse_args()
     if args.mutants < 1:
         parser.error(f"--mutants expects a number of at least 1, got {args.mutants}")
@@ -130,14 +135,15 @@ def main() -> None:
         copy = Path(folder, "copy")
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "__pycache__", "build", "dist"))
         os.chdir(copy)
-        for package in TARGETS:
-            outcome, output = run_tests(command(package), TIMEOUT)
+        for room in args.rooms:
+            outcome, output = run_tests(command(room), TIMEOUT)
             if outcome != TestOutcome.SURVIVED:
-                sys.exit(f"The tests of {package} fail before anything is broken:\n{output}")
+                sys.exit(f"The tests of {room} fail before anything is broken:\n{output}")
         run = killed = 0
-        for mutant in tqdm(itertools.islice(draw(args.seed), args.mutants), total=args.mutants, unit="mutant"):
+        mutants = itertools.islice(draw(args.seed, args.rooms), args.mutants)
+        for room, mutant in tqdm(mutants, total=args.mutants, unit="mutant"):
             run += 1
-            result = mutate_and_test([mutant], command(mutant.module_path.parts[0]), TIMEOUT)
+            result = mutate_and_test([mutant], command(room), TIMEOUT)
             if result.test_outcome == TestOutcome.KILLED:
                 killed += 1
             else:
