@@ -18,6 +18,7 @@ from . import tree
 from .module import Module, count_parameters, no_grad, short_repr, watching
 from .parameter import Parameter
 from .random import get_rng_state, set_rng_state
+from .texttable import aligned
 
 _WIDTH = 80  # columns of a terminal
 _SHAPE_WIDTH = 30  # of which a shape may take so many
@@ -102,15 +103,10 @@ def _rows(module: Module, name: str, indent: str, seen: set[Any]) -> Iterator[tu
 def _table(rows: list[tuple[str, str, str]], total: str) -> str:
     """Lay out rows of which the first holds the headings; the first column yields where space is short."""
     cells = [[text.encode("ascii", "backslashreplace").decode() for text in row] for row in rows]
-    label, shape, count = (max(map(len, column)) for column in zip(*cells, strict=True))
+    _, shape, count = (max(map(len, column)) for column in zip(*cells, strict=True))
     shape = min(shape, _SHAPE_WIDTH)
-    label = min(label, _WIDTH - 2 - shape - 2 - count)
-
-    def cut(text: str, width: int) -> str:
-        return text if len(text) <= width else text[: width - 3] + "..."
-
-    lines = [f"{cut(a, label):<{label}}  {cut(b, shape):<{shape}}  {c:>{count}}".rstrip() for a, b, c in cells]
-    rule = "-" * (label + 2 + shape + 2 + count)
+    lines = aligned(cells, "<<>", (_WIDTH - 2 - shape - 2 - count, shape, count))
+    rule = "-" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:], rule, total])
 
 

@@ -6,6 +6,8 @@ import html
 import textwrap
 from dataclasses import dataclass, field
 
+from ..texttable import aligned
+
 WIDTH = 79  # of the lines of text
 
 
@@ -169,14 +171,8 @@ class GradcheckError(RuntimeError):
         self.report = report
 
 
-def _table(rows: list[list[str]], alignment: str) -> str:
-    """Lay out rows of text in columns: "<" to the left, ">" to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  " + "   ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, alignment, widths, strict=True))
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
+def _table(rows: list[list[str]], sides: str) -> str:
+    return "\n".join(f"  {line}" for line in aligned(rows, sides, gap="   "))
 
 
 def _html_table(rows: list[list[str]]) -> str:

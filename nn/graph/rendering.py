@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ..module import short_repr
+from ..texttable import aligned
 from .node import Node, check_direction
 
 # By kind: the fill, the line and the ink on paper; they differ in lightness and hue for the colour-blind.
@@ -43,13 +44,7 @@ def graph_text(nodes: Sequence[Node]) -> str:
         rows.append(
             (node.name, node.kind, str(node.shown(node.value).shape), _norm(node.value), _norm(node.grad), made)
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heading))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column in (3, 4) else cell.ljust(width) for column, (cell, width) in cells
-        ).rstrip()
-        for cells in (list(enumerate(zip(row, widths, strict=True))) for row in rows)
-    ]
+    lines = aligned(rows, "<<<>><")
     notes = dict.fromkeys(
         f"{node.name}: one node, since {node.call.note}" for node in nodes if node.call and node.call.note
     )
