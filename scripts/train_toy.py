@@ -7,11 +7,14 @@ The training loop below is the whole of it: forward, loss, backward, step.
 
 import argparse
 import math
+import reprlib
 import sys
 import time
+from collections.abc import Iterable
 
 import common
 import numpy as np
+import pictures
 from tqdm import tqdm
 
 import nn
@@ -120,12 +123,16 @@ def resume(args: argparse.Namespace, parts: dict, history: dict[str, list[float]
         if different:
             flags = ", ".join(f"--{n.replace('_', '-')} {theirs[n]} and not {getattr(args, n)}" for n in different)
             common.fail(f"{args.checkpoint} belongs to another run: it was made with {flags}")
+        check_history(state["history"], history.keys())
         for name, part in parts.items():
             part.load_state_dict(state[name])
         history.update(state["history"])
+        done, epochs = len(history["train_loss"]), parts["schedule"].last_epoch
+        if done != epochs:
+            common.fail(f"{args.checkpoint} has the losses of {done} epochs, but its schedule is at {epochs}")
     except FileNotFoundError:
         common.fail(f"nothing to resume: there is no checkpoint {args.checkpoint}")
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         common.fail(f"{args.checkpoint} is no checkpoint of this script: {error!r}")
     except (OSError, ValueError) as error:
         common.fail(error)
@@ -133,37 +140,34 @@ def resume(args: argparse.Namespace, parts: dict, history: dict[str, list[float]
         print(f"{args.checkpoint} has all of its {len(history['train_loss'])} epochs: nothing is left to train")
 
 
+def check_history(history: object, names: Iterable[str]) -> None:
+    """Refuse what is no record of the losses: a finite number an epoch under each name, of as many epochs."""
+    expected = f"a list of finite losses each for {' and '.join(names)}, of one length"
+    if not isinstance(history, dict) or history.keys() != set(names):
+        raise TypeError(f"expected the history to be {expected}, got {reprlib.repr(history)}")
+    for losses in history.values():
+        if type(losses) is not list or not all(type(loss) is float and math.isfinite(loss) for loss in losses):
+            raise TypeError(f"expected the history to be {expected}, got {reprlib.repr(losses)}")
+    if len(set(map(len, history.values()))) > 1:
+        raise TypeError(f"expected the history to be {expected}, got lengths {[*map(len, history.values())]}")
+
+
 def draw(
     args: argparse.Namespace, model: nn.Module, x: np.ndarray, y: np.ndarray, history: dict[str, list[float]]
 ) -> object:
     """Return the picture: data, true function and fit on the left, both loss curves on the right."""
-    figure = common.new_figure(10, 4)
-    if figure is None:
-        return None
-    fit, losses = figure.subplots(1, 2)
     grid = np.linspace(x.min(), x.max(), 500, dtype=np.float32)[:, None]
     with nn.no_grad():
         f = model(grid)
-    fit.scatter(x, y, s=8, color="0.75", label=f"{len(x)} training samples", rasterized=True)
-    fit.plot(
-        grid, FUNCTIONS[args.function](grid), color="black", linestyle="--", label=f"true function: {args.function}"
-    )
-    fit.plot(grid, f, color="tab:orange", linewidth=2, label="fit")
-    fit.set(xlabel="x", ylabel="y", title="-".join(map(str, [1, *args.hidden, 1])) + " ReLU network")
-    fit.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)
-    epochs = range(1, len(history["train_loss"]) + 1)
-    losses.plot(epochs, history["train_loss"], color="tab:blue", label="train")
-    losses.plot(epochs, history["test_loss"], color="tab:orange", label="test")
-    if args.noise:
-        losses.axhline(0.5 * args.noise**2, color="black", linestyle="--", label="noise floor ½ σ²")
-    losses.set(xlabel="epoch", ylabel="J, mean over samples", yscale="log", title="loss")
-    losses.legend()
-    return figure
+    function = (args.function, FUNCTIONS[args.function](grid))
+    return pictures.draw_toy([1, *args.hidden, 1], (x, y), (grid, f), function, history, 0.5 * args.noise**2)
 
 
 if __name__ == "__main__":
     try:
         train(parse())
+    except MemoryError as error:
+        common.fail(f"this does not fit into memory: {error}")
     except KeyboardInterrupt:
         sys.exit(
             "interrupted" if "--checkpoint" not in sys.argv else "interrupted: --resume goes on from the checkpoint"
