@@ -158,7 +158,7 @@ def test_csv_scores_of_two_classes_and_class_weights(csv_script, tmp_path):
     csv_script(name, "--target", "y", "--epochs", 8, "--class-weight", "balanced", "--metrics", "balanced.json")
     balanced = strict_json(tmp_path / "balanced.json")
     assert balanced["classes"][0]["recall"] > 0.5 and balanced["test_macro_f1"] > plain["test_macro_f1"]
-    refused = csv_script(name, "--target", "x", "--class-weight", "balanced")
+    refused = csv_script(name, "--target", "x", "--include", "y", "--class-weight", "balanced")
     assert "--class-weight belongs to a classification" in refused.code
 
 
@@ -184,8 +184,8 @@ def test_csv_says_when_there_is_little_to_learn(csv_script, tmp_path, target, no
         (["--target", "y"], "--text-columns x the column text, --exclude x leaves it out"),
         (["--target", "y", "--exclude", "x"], "left out are 'kind of' (text): --include 'kind of' asks for one"),
         (
-            ["--target", "y", "--exclude", "x", "--encoding", "utf-16"],
-            "not utf-16 text; without --encoding it is found",
+            ["--target", "y", "--exclude", "x", "--encoding", "utf-32"],
+            "not utf-32 text; without --encoding it is found",
         ),
         (["--target", "y", "--sep", "|"], "separated by '|', which --sep overrules"),
         (["--target", "kind of", "--proba"], 2),
