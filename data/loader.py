@@ -165,6 +165,10 @@ class DataLoader:
         before = self.generator.bit_generator.state
         try:
             self.generator.bit_generator.state = state_dict["generator"]
+            state = self.generator.bit_generator.state
+            # The places of MT19937 and Philox in what they have ready: NumPy believes them, and crashes outside of it.
+            if not (0 <= state["state"].get("pos", 0) <= 624 and 0 <= state.get("buffer_pos", 0) <= 4):
+                raise ValueError("its place is outside of its buffer")
         except Exception as error:  # each bit generator has its own ways, and some leave the state half set
             self.generator.bit_generator.state = before
             kind = type(self.generator.bit_generator).__name__

@@ -354,7 +354,7 @@ def predict(args: argparse.Namespace) -> None:
         ]
         for label, probabilities in zip(encoder.classes, predicted.T, strict=True):
             if args.proba:
-                columns[unused(f"probability_{label}", columns)] = [text(f"{p:.6g}") for p in probabilities]
+                columns[unused(f"probability_{label}", columns)] = [text(float(f"{p:.6g}")) for p in probabilities]
     else:
         columns[unused(f"predicted_{encoder.target}", columns)] = [text(value) for value in predicted.tolist()]
     columns[unused("filled_in", columns)] = gaps

@@ -110,6 +110,12 @@ def test_every_row_of_a_second_file_gets_features(missing):
         encoder.transform(new)
 
 
+def test_the_frequencies_of_levels_are_those_of_the_values_there_are():
+    gaps = table(colour=["red", "", "grey", "grey", "grey", ""], t=range(6))
+    x = TableEncoder(gaps, "t", text="onehot", missing="mean").fit(gaps, np.arange(5)).transform(gaps)
+    np.testing.assert_allclose(x[[1, 5]], [[3 / 4, 1 / 4]] * 2)
+
+
 def test_all_columns_with_gaps_are_named_at_once():
     gaps = table(a=["", 2, ""], b=[1, 2, ""], t=[1, 2, 3])
     with pytest.raises(ValueError) as caught:

@@ -53,16 +53,16 @@ def strict_json(path):
 
 
 def test_csv_large_numbers_are_no_perfect_score(csv_script, tmp_path):
-    x = np.random.default_rng(0).permutation(100)
+    x = np.random.default_rng(0).permutation(300)
     name = as_csv(tmp_path / "t.csv", x=x, y=1_700_000_000 + x)
-    done = csv_script(name, "--target", "y", "--epochs", 3, "--metrics", "m.json", "--save", "m")
+    done = csv_script(name, "--target", "y", "--epochs", 60, "--metrics", "m.json", "--save", "m")
     metrics = strict_json(tmp_path / "m.json")
-    assert 1 < metrics["test_rmse"] < metrics["baseline_rmse"] and metrics["test_r2"] < 0.999
+    assert 0.01 < metrics["test_rmse"] < 5 and 80 < metrics["baseline_rmse"] < 100  # a float32 tells steps of 128 apart
     assert f"test_rmse    {metrics['test_rmse']:<9.4f} baseline {metrics['baseline_rmse']:.4f}" in done.out
     rows = list(csv.DictReader(csv_script(name, "--predict", "m").out.splitlines()))
     error = [float(row["predicted_y"]) - float(row["y"]) for row in rows]
     assert metrics["test_rmse"] / 3 < np.sqrt(np.mean(np.square(error))) < 3 * metrics["test_rmse"]
-    assert len({row["predicted_y"] for row in rows}) == 100
+    assert len({row["predicted_y"] for row in rows}) == 300
 
 
 def test_csv_labels_keep_all_their_digits(csv_script, tmp_path):
@@ -93,6 +93,8 @@ def test_csv_as_it_is_written_elsewhere(csv_script, tmp_path):
         "probability_süß",
         "filled_in",
     ]
+    herbs = [row["probability_herb"] for row in rows]
+    assert any("," in text for text in herbs) and not any("." in text for text in herbs)
     for row in rows:
         herb, sweet = (float(row[f"probability_{name}"].replace(",", ".")) for name in ("herb", "süß"))
         assert herb + sweet == pytest.approx(1, abs=1e-5) and (sweet > herb) == (row["predicted_art"] == "süß")
