@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import settings
-from .table import UNNAMED, Table, infer_task, listed
+from .table import LARGEST, UNNAMED, Table, infer_task, listed
 
 TASKS = ("regression", "classification")
 MISSING = ("refuse", "drop", "mean")
@@ -260,7 +260,8 @@ class TableEncoder:
                 x[:, here] = 0
                 x[np.flatnonzero(~gaps), start + column[~gaps]] = 1
             else:
-                x[:, start] = (column - self.shift[start]) / self.scale[start]
+                scaled = (column - self.shift[start]) / self.scale[start]
+                x[:, start] = np.clip(scaled, -LARGEST, LARGEST)  # 7 in a column with a deviation of 1e-38 is too large
             x[gaps, here] = (self.mean[here] - self.shift[here]) / self.scale[here]
             start = here.stop
         return x

@@ -10,19 +10,12 @@ BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "frameon": False
 BROAD = {"linewidth": 4, "alpha": 0.4}  # a pale line below a narrow one: both are seen where they run together
 
 
-def draw_table(
-    target: str,
-    history: dict[str, list[float]],
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    classes: list[Any],
-    test_scores: dict[str, float | None],
-    baseline_scores: dict[str, float | None],
-) -> Any:
+def draw_table(target: str, history: dict[str, list[float]], comparison: scores.Comparison) -> Any:
     """Return the picture of a run of train_csv.py: the losses on the left, the test rows on the right."""
     figure = common.new_figure(8.4, 4.2)
     if figure is None:
         return None
+    classes, truth, predicted = comparison.classes, comparison.truth, comparison.predicted
     target = target.replace("$", r"\$")[:30]
     losses, test = figure.subplots(1, 2)
     epochs = range(1, len(history["training"]) + 1)
@@ -34,11 +27,11 @@ def draw_table(
     if min(map(min, history.values())) > 0:
         losses.set_yscale("log")
     losses.legend(ncols=3, **BELOW)
-    name = next(iter(test_scores))
-    value, baseline = (scores.shown(values[name]) for values in (test_scores, baseline_scores))
+    name = next(iter(comparison.scores))
+    value, baseline = (scores.shown(values[name]) for values in (comparison.scores, comparison.baseline))
     title = f"test {'accuracy' if classes else 'RMSE'} {value}, baseline {baseline}"
     if classes:
-        show_confusion(test, scores.confusion_matrix(truth, predicted.argmax(1), len(classes)), classes)
+        show_confusion(test, comparison.confusion, classes)
         test.set(xlabel=f"{target}, predicted", ylabel=f"{target}, true", title=title)
         return figure
     low, high = min(truth.min(), predicted.min()), max(truth.max(), predicted.max())

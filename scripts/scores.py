@@ -1,6 +1,7 @@
-"""How good predictions are, by the definitions; None where a definition divides by nothing."""
+"""How good predictions are, by the definitions; None where there is no number, as for a part of nothing."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ def _ratio(part: float, whole: float) -> float | None:
 def regression_scores(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float | None]:
     """Return the root mean squared error, and the share of the variance that is explained."""
     mean_square = float(np.square(truth - predicted).mean())
+    if not math.isfinite(mean_square):
+        return {"rmse": None, "r2": None}
     unexplained = _ratio(mean_square, truth.var() if np.ptp(truth) else 0)
     return {"rmse": math.sqrt(mean_square), "r2": None if unexplained is None else 1 - unexplained}
 
@@ -110,3 +113,57 @@ def confusion_text(confusion: np.ndarray, classes: list[Any]) -> str:
         for name, row in zip(names, confusion.tolist(), strict=True)
     ]
     return "\n".join(lines)
+
+
+@dataclass
+class Comparison:
+    """What a model predicts of rows it has not seen, beside a guess that looks at no input.
+
+    Args:
+        truth: class indices or numbers, (N,).
+        predicted: the classes' probabilities (N, classes), or numbers (N,).
+        guess: the same for every row: the index of a class, or a number.
+        guess_text: the guess in words.
+        classes: what the indices stand for; empty for a regression.
+    """
+
+    truth: np.ndarray
+    predicted: np.ndarray
+    guess: float
+    guess_text: str
+    classes: list[Any]
+
+    def __post_init__(self) -> None:
+        guesses = np.full(len(self.truth), self.guess)
+        if self.classes:
+            self.scores = classification_scores(self.truth, self.predicted)
+            self.baseline = classification_scores(self.truth, np.eye(len(self.classes))[guesses])
+            self.class_scores = class_scores(self.truth, self.predicted.argmax(1), self.classes)
+        else:
+            self.scores = regression_scores(self.truth, self.predicted)
+            self.baseline = regression_scores(self.truth, guesses)
+            self.class_scores = []
+
+    @property
+    def confusion(self) -> np.ndarray:
+        return confusion_matrix(self.truth, self.predicted.argmax(1), len(self.classes))
+
+    def values(self) -> dict[str, Any]:
+        """Return the scores by name."""
+        test = {f"test_{name}": value for name, value in self.scores.items()}
+        baseline = {f"baseline_{name}": value for name, value in self.baseline.items()}
+        return {**test, **baseline, "classes": self.class_scores}
+
+    def text(self) -> str:
+        """Return the scores, those of the guess, and what there is to know of each class."""
+        width = max(12, *(len(f"test_{name}") for name in self.scores))
+        lines = [
+            f"{f'test_{name}':<{width}} {shown(value):<9} baseline {shown(self.baseline[name])}"
+            for name, value in self.scores.items()
+        ]
+        lines.append(f"baseline     {self.guess_text}")
+        if "roc_auc" in self.scores:
+            lines.append(f"positive     {self.classes[1]!r}, for the ROC AUC and the average precision")
+        if 0 < len(self.classes) <= MOST_SHOWN:
+            lines += [class_table(self.class_scores), confusion_text(self.confusion, self.classes)]
+        return "\n".join(lines)

@@ -157,9 +157,8 @@ class Predictor:
         try:
             encoder = TableEncoder.from_state_dict(state["encoder"])
             mean, std = state["target_mean"], state["target_std"]
-            if not (
-                type(mean) is type(std) is float and math.isfinite(mean) and 0 < std < math.inf and encoder.mean.size
-            ):
+            plain = type(mean) is type(std) is float and math.isfinite(mean) and 0 < std < math.inf
+            if not plain or not encoder.mean.size:
                 raise ValueError("its means and standard deviations are none")
             widths = [len(array) for name, array in state["model"].items() if name.endswith("bias")]
             predictor = cls(encoder, widths[:-1], mean, std)
@@ -203,51 +202,35 @@ def train(args: argparse.Namespace) -> None:
     history = fit(args, predictor, (x[training], targets[training]), (x[validation], targets[validation]), rng)
     best = int(np.argmin(history["validation"])) + 1
 
-    predicted = predictor.predict(x[test])
-    if predictor.classifies:
-        truth = y[test]
-        usual = int(np.bincount(y[training]).argmax())
-        baseline = np.eye(len(encoder.classes))[np.full(len(test), usual)]
-        guess = f"always {encoder.classes[usual]!r}, the most frequent class of the training rows"
-        score = scores.classification_scores
-    else:
-        truth = y[test, 0]
-        baseline = np.full(len(test), predictor.target_mean)
-        guess = f"always {predictor.target_mean:.10g}, the mean of the training rows"
-        score = scores.regression_scores
-    test_scores, baseline_scores = score(truth, predicted), score(truth, baseline)
-    report = [f"epochs       {len(history['validation'])}, the best on the validation rows is {best}"]
-    width = max(12, *(len(f"test_{name}") for name in test_scores))
-    for name, value in test_scores.items():
-        compared = f"{scores.shown(value):<9} baseline {scores.shown(baseline_scores[name])}"
-        report.append(f"{f'test_{name}':<{width}} {compared}")
-    report.append(f"baseline     {guess}")
-    if "roc_auc" in test_scores:
-        report.append(f"positive     {encoder.classes[1]!r}, for the ROC AUC and the average precision")
-    classes = scores.class_scores(truth, predicted.argmax(1), encoder.classes) if predictor.classifies else []
-    if 0 < len(classes) <= scores.MOST_SHOWN:
-        confusion = scores.confusion_matrix(truth, predicted.argmax(1), len(classes))
-        report += [scores.class_table(classes), scores.confusion_text(confusion, encoder.classes)]
-    notes = remarks(args, y, history, classes)
+    comparison = compare(predictor, x[test], y[test], y[training])
+    notes = [*remarks(args, y, history, comparison.class_scores), *beyond(comparison.predicted)]
+    report = [
+        f"epochs       {len(history['validation'])}, the best on the validation rows is {best}",
+        comparison.text(),
+    ]
     report += [f"note         {note}" for note in notes]
-
     if args.metrics:
         run = {"task": encoder.task, "epochs": len(history["validation"]), "best_epoch": best, "seed": args.seed}
         sizes = {"train_rows": len(training), "validation_rows": len(validation), "test_rows": len(test)}
-        values = {f"test_{name}": value for name, value in test_scores.items()}
-        values |= {f"baseline_{name}": value for name, value in baseline_scores.items()}
-        common.write_json({**values, **run, **sizes, "classes": classes, "notes": notes}, args.metrics)
+        common.write_json({**comparison.values(), **run, **sizes, "notes": notes}, args.metrics)
     if args.save:
         common.save_state(predictor.state_dict(), args.save)
         report.append(f"model        {args.save}")
-    if args.plot and (
-        figure := pictures.draw_table(
-            args.target, history, truth, predicted, encoder.classes, test_scores, baseline_scores
-        )
-    ):
+    if args.plot and (figure := pictures.draw_table(args.target, history, comparison)):
         common.save_figure(figure, args.plot)
         report.append(f"picture      {args.plot}")
     say("\n".join(report))
+
+
+def compare(predictor: Predictor, x: np.ndarray, y: np.ndarray, y_training: np.ndarray) -> scores.Comparison:
+    """Return how the predictions of x compare with y, beside the most frequent class or the mean in training."""
+    classes, predicted = predictor.encoder.classes, predictor.predict(x)
+    if classes:
+        usual = int(np.bincount(y_training).argmax())
+        text = f"always {classes[usual]!r}, the most frequent class of the training rows"
+        return scores.Comparison(y, predicted, usual, text, classes)
+    mean = predictor.target_mean
+    return scores.Comparison(y[:, 0], predicted, mean, f"always {mean:.10g}, the mean of the training rows", [])
 
 
 def description(args: argparse.Namespace, table: Table, kept: Table, encoder: TableEncoder) -> str:
@@ -290,6 +273,16 @@ def remarks(
     if len(history["validation"]) == args.epochs and int(np.argmin(history["validation"])) == args.epochs - 1:
         found.append(f"the validation loss was still falling at the last epoch: try --epochs {2 * args.epochs}")
     return found
+
+
+def beyond(predicted: np.ndarray) -> list[str]:
+    """Return in words how many predictions are not finite, if any."""
+    count = int((~np.isfinite(predicted.reshape(len(predicted), -1)).all(axis=1)).sum())
+    return (
+        [f"{count} of {len(predicted)} predictions are not finite: those rows lie far beyond the training rows"]
+        if count
+        else []
+    )
 
 
 def fit(
@@ -362,6 +355,8 @@ def predict(args: argparse.Namespace) -> None:
         writer = csv.writer(file, delimiter=table.dialect.sep, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
+    for note in beyond(predicted):
+        print(note, file=sys.stderr)
     if any(gaps):
         count = sum(map(bool, gaps))
         filled = "the mean of the training rows stands in, as column filled_in tells"

@@ -220,6 +220,12 @@ def test_a_constant_column_becomes_zero(value, last):
     assert not encode(constant, "t").transform(constant).any()
 
 
+def test_a_number_far_beyond_the_training_rows_stays_finite():
+    got = table(a=[0, 3e-38, 7], t=[0.5, 1, 2])
+    x = encode(got, "t", rows=[0, 1]).transform(got)
+    assert np.isfinite(x).all() and x[2, 0] > 3e38
+
+
 def test_drop():
     gaps = table(a=[1, "", 3, 4], b=["x", "y", "", "z"], t=[0.5, 1, 2, ""])
     encoder = TableEncoder(gaps, "t", missing="drop")

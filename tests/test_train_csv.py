@@ -179,6 +179,22 @@ def test_csv_says_when_there_is_little_to_learn(csv_script, tmp_path, target, no
     assert any(note in text for text in strict_json(tmp_path / "m.json")["notes"])
 
 
+@pytest.mark.parametrize("target", [np.arange(40) / 7, ["u", "v"] * 20])
+def test_csv_rows_far_beyond_the_others_are_told(csv_script, tmp_path, target):
+    import train_csv
+
+    x = np.arange(40) / 7000
+    x[train_csv.split(40, np.random.default_rng(0))[2][0]] = 3e38  # a test row
+    name = as_csv(tmp_path / "t.csv", x=x, y=target)
+    done = csv_script(
+        name, "--target", "y", "--epochs", 2, "--lr", 0.3, "--metrics", "m.json", "--save", "m", "--plot", "p.png"
+    )
+    note = "predictions are not finite: those rows lie far beyond the training rows"
+    assert done.code is None and f"1 of 8 {note}" in done.out
+    assert f"1 of 8 {note}" in strict_json(tmp_path / "m.json")["notes"]
+    assert f"1 of 40 {note}" in csv_script(name, "--predict", "m").err
+
+
 @pytest.mark.parametrize(
     ("args", "text"),
     [
