@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 
     # Mathematics as data
     from .mathematics.columns import column_equations as column_equations
-    from .mathematics.equation import evaluate_equations as evaluate_equations
+    from .mathematics.statement import evaluate_equations as evaluate_equations
     from .mathematics.notation import to_latex as to_latex
     from .mathematics.notation import to_mathml as to_mathml
     from .mathematics.notation import to_text as to_text
@@ -88,7 +88,7 @@ _ASKED_FOR = {
     "GradcheckError": "checking",
     "trace": "graph",
     "column_equations": "mathematics.columns",
-    "evaluate_equations": "mathematics.equation",
+    "evaluate_equations": "mathematics.statement",
     "to_latex": "mathematics.notation",
     "to_mathml": "mathematics.notation",
     "to_text": "mathematics.notation",

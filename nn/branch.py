@@ -7,10 +7,9 @@ where paths meet in backward, gradients are summed here, in plain sight.
 from __future__ import annotations
 
 import functools
-import itertools
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -190,10 +189,6 @@ class _Joining(Module):
         shape = first.shape if same_shape else None
         return [first, *(self.cast(x, first.dtype, shape, f"input {i}") for i, x in enumerate(inputs[1:], 1))]
 
-    @property
-    def equations(self) -> Mapping[str, str]:
-        return self.equations_of(2)
-
 
 class CAddTable(_Joining):
     """y = x₀ + x₁ + ..., the sum of its inputs, entry by entry and never broadcast (Torch7's name).
@@ -219,9 +214,9 @@ class CAddTable(_Joining):
         g = self.cast(grad_output, x.dtype, x.shape, "grad_output")
         return _one_or_all((g,) * count)
 
-    def equations_of(self, count: int) -> dict[str, str]:
+    def equations_of(self, count: int) -> str:
         xs = _symbols(count)
-        return {"y": " + ".join(xs), **dict.fromkeys(xs, "g")}
+        return "\n".join([f"y = {' + '.join(xs)}", *(f"d{x} = dy" for x in xs)])
 
 
 class CMulTable(_Joining):
@@ -249,9 +244,10 @@ class CMulTable(_Joining):
         # Not g y / x, which would fail where x is 0.
         return _one_or_all(tuple(functools.reduce(operator.mul, xs[:i] + xs[i + 1 :], g) for i in range(len(xs))))
 
-    def equations_of(self, count: int) -> dict[str, str]:
+    def equations_of(self, count: int) -> str:
         xs = _symbols(count)
-        return {"y": " * ".join(xs), **{x: " * ".join(["g", *(other for other in xs if other != x)]) for x in xs}}
+        gradients = (f"d{x} = {' * '.join(['dy', *(other for other in xs if other != x)])}" for x in xs)
+        return "\n".join([f"y = {' * '.join(xs)}", *gradients])
 
 
 class JoinTable(_Joining):
@@ -270,6 +266,8 @@ class JoinTable(_Joining):
         >>> JoinTable(1)([[1.0, 2.0]], [[3.0]])
         array([[1., 2., 3.]])
     """
+
+    symbols: ClassVar = {"k": "dim"}
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
@@ -291,11 +289,12 @@ class JoinTable(_Joining):
         g = self.cast(grad_output, dtype, shape, "grad_output")
         return _one_or_all(tuple(np.split(g, np.cumsum(lengths[:-1]), self.dim)))
 
-    def equations_of(self, count: int) -> dict[str, str]:
+    def equations_of(self, count: int) -> str:
         xs = _symbols(count)
-        ends = ["0", *itertools.accumulate((f"{x}.shape[{self.dim}]" for x in xs), "{} + {}".format)]
-        parts = (f"part(g, {start}, {end}, {self.dim})" for start, end in itertools.pairwise(ends))
-        return {"y": f"join({', '.join(xs)}, {self.dim})", **dict(zip(xs, parts, strict=True))}
+        if count == 1:
+            return "y = x\ndx = dy"
+        lengths = ", ".join(f"{x}.shape[k]" for x in xs)
+        return f"y = join({', '.join(xs)}, k)\n{', '.join(f'd{x}' for x in xs)} = split(dy, ({lengths}), k)"
 
     def extra_repr(self) -> str:
         return str(self.dim)

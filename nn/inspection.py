@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import tree
 from .module import Module, count_parameters, no_grad, title, watching
 from .parameter import Parameter
 from .random import get_rng_state, set_rng_state
-from .tree import leaves
 
 _WIDTH = 80  # columns of a terminal
 _SHAPE_WIDTH = 30  # of which a shape may take so many
@@ -66,7 +66,7 @@ def summary(model: Module, input_shape: tuple[int, ...] | tuple[tuple[int, ...],
     outputs: dict[Module, str] = {}
 
     def watch(module: Module, inputs: tuple, output: Any) -> None:
-        outputs[module] = ", ".join(str(np.shape(leaf)) for _, leaf in leaves(output))
+        outputs[module] = ", ".join(str(np.shape(leaf)) for leaf in tree.leaves(output))
 
     with _rehearsal(model) as replica, watching(watch):
         replica.eval()(*inputs)
@@ -166,6 +166,6 @@ def first_nonfinite(model: Module, *inputs: ArrayLike) -> str | None:
 
 
 def _finite(value: Any) -> bool:
-    """Tell whether all floating numbers in a nest of arrays are finite."""
-    arrays = (np.asarray(leaf) for _, leaf in leaves(value))
+    """Tell whether all floating numbers in a tree of arrays are finite."""
+    arrays = (np.asarray(leaf) for leaf in tree.leaves(value))
     return all(array.dtype.kind not in "fc" or bool(np.isfinite(array).all()) for array in arrays)

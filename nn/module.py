@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from . import tree
 from .parameter import Buffer, Parameter, as_floating
 
 _float = float  # the class below has a method of this name
@@ -94,8 +95,11 @@ class Module:
     Attributes:
         training: True in training mode, False after `eval()`.
         needs_input_grad: False lets a model's first layer return None from backward and spare a product.
+        equations: what the module computes, as lines of the language of `nn.mathematics`: the output y (several: y0,
+            y1, ...; of a loss: its values L), then the gradients, dx and one for each parameter, from dy, which comes
+            in. Empty when nothing is stated.
         symbols: ties letters in `equations` to attributes: {"W": "weight"}.
-        input_symbols: the letters of the inputs in `equations`; when empty x, or x0, x1, ... for several.
+        input_symbols, output_symbols: the letters of inputs and outputs in `equations`, where they are others.
 
     Example:
         >>> class Scale(Module):
@@ -117,8 +121,10 @@ class Module:
 
     training: bool = True
     needs_input_grad: bool = True
+    equations: ClassVar[str] = ""
     symbols: ClassVar[Mapping[str, str]] = {}
     input_symbols: tuple[str, ...] = ()
+    output_symbols: tuple[str, ...] = ()
     _saved: tuple | None = None
 
     # ---- the author's two
@@ -137,17 +143,7 @@ class Module:
 
     # ---- the mathematics
 
-    @property
-    def equations(self) -> Mapping[str, str]:
-        """What this module computes, in its configuration and mode, as expressions by symbol; empty when not stated.
-
-        Intermediates come first, then the output y (several: y0, y1, ...; of a loss: J), then the gradient of each
-        input and parameter under the symbol that it is the gradient of, with g for the upstream gradient (several:
-        g0, g1, ...). `evaluate_equations` in equation.py runs them, `to_text` and its like show them.
-        """
-        return {}
-
-    def equations_of(self, count: int) -> Mapping[str, str]:
+    def equations_of(self, count: int) -> str:
         """Return `equations` for a call with `count` inputs; a layer that takes any number of them overrides this."""
         return self.equations
 
@@ -339,22 +335,14 @@ class Module:
             (False, True)
         """
 
-        def twin(value: Any) -> Any:
-            if isinstance(value, Module):
-                return value.share()
-            if isinstance(value, dict):
-                return {key: twin(item) for key, item in value.items()}
-            if isinstance(value, list):
-                return [twin(item) for item in value]
-            if isinstance(value, tuple):
-                return tuple(twin(item) for item in value)
-            return value
+        def twin(leaf: Any) -> Any:
+            return leaf.share() if isinstance(leaf, Module) else leaf
 
         other = copy.copy(self)
         other._saved = None
         for name, value in vars(self).items():
             if name != "_saved":
-                vars(other)[name] = twin(value)
+                vars(other)[name] = tree.map(twin, value)
         return other
 
     # ---- the state

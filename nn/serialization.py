@@ -1,34 +1,35 @@
 """Files of state: nested dicts, lists and tuples of arrays, text and numbers, without pickle.
 
-A file is a standard `.npz`: the arrays under "0", "1", ..., and under "structure" a JSON text that says where they
-stand. In it each object `{kind: content}` is one value of a kind that JSON lacks. NumPy's own functions do the work
-on the archive, since importing `zipfile` here would make every `import nn` a tenth slower.
+A file is a standard `.npz`: under "structure" a JSON text, and under "0", "1", ... the arrays in the order in which
+they stand in it. In this text each object `{kind: content}` is one value of a kind that JSON lacks.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import math
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from . import archive
+from .files import whole_file
 from .parameter import Buffer, Parameter
 
 _NUMBERS = "biufcmM"  # NumPy's kinds of fixed size: booleans, numbers, times
-_ARRAYS = _NUMBERS + "SU"  # and text; neither objects nor records
 _DEPTH = 100  # levels of nesting, which both JSON and Python's stack bear easily
+_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9"  # how files begin that PyTorch wrote before 1.6
 _EXACT = 2**53  # integers up to here are the same for every reader of JSON
 
 
 def save(obj: Any, path: str | os.PathLike[str]) -> None:
     """Write a state to a file: all of it, or the file stays as it was.
 
-    The bytes go to a file beside, named `path` + ".tmp", which is then renamed: whoever looks, or comes after a
-    crash, finds the old state or the new one.
+    The bytes go to a file beside, which is then renamed: whoever looks, or comes after a crash, finds the old state
+    or the new one.
 
     Args:
         obj: dicts, lists and tuples, nested, of arrays, NumPy scalars, strings, None, booleans, ints and floats.
@@ -36,7 +37,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         path: the file's name; nothing is added to it.
 
     Raises:
-        TypeError: for anything else, such as a Module or an array of objects, naming its place.
+        TypeError: for anything else, such as a Module or an array of objects, naming its place; for what is no path.
         ValueError: for more than 100 levels of nesting.
         OSError: when the file cannot be written.
 
@@ -47,54 +48,79 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         ...     load(f"{folder}/run.checkpoint")
         {'step': 3, 'betas': (0.9, 0.999)}
     """
+    _check_path("save(obj, path)", path)
     arrays: list[np.ndarray] = []
     structure = json.dumps(_encoded(obj, (), arrays))
-    entries: dict[str, Any] = {"structure": np.array(structure.encode())}
-    entries.update((str(number), array) for number, array in enumerate(arrays))
-    target = os.path.realpath(path)  # where a link points, so that the link stays
-    beside = target + ".tmp"  # one name, so that the next save clears away what a killed one left
-    try:
-        with open(beside, "wb") as file:
-            np.savez(file, **entries)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(beside)
-        raise
+    with whole_file(path) as file:
+        archive.write(file, [np.array(structure.encode()), *arrays])
 
 
 def load(path: str | os.PathLike[str]) -> Any:
     """Return the state that `save` wrote: the same values, of the same types.
 
-    Every byte of it has been held against its checksum; nothing in the file is run.
+    Every byte of it has been held against its checksum; nothing in the file is run, and a file takes about as much
+    memory as its size.
 
     Args:
         path: the file's name.
 
     Raises:
         FileNotFoundError: when there is no such file.
-        ValueError: when it is not a whole and unchanged file that `save` wrote.
+        TypeError: for what is no path.
+        ValueError: when it is not a whole and unchanged file that `save` wrote. Where PyTorch or NumPy wrote it, the
+            text says how to make a state of it.
 
     Example:
         >>> load("no such file")
         Traceback (most recent call last):
         FileNotFoundError: [Errno 2] No such file or directory: 'no such file'
     """
+    _check_path("load(path)", path)
+    name = os.fspath(path)
     if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError(f"{os.fspath(path)} is not a readable checkpoint: it is not a file")
+        raise ValueError(f"{name} is not a readable checkpoint: it is not a file")
     with open(path, "rb") as file:
         try:
-            with np.lib.npyio.NpzFile(file) as npz:
-                _check_sizes(npz.zip, os.fstat(file.fileno()).st_size)
-                return _decoded(json.loads(_read(npz.zip, "structure").item()), npz.zip)
+            return _read(file)
         except MemoryError:
             raise  # the sizes are true, so this says nothing against the file
-        except Exception as error:  # a damaged archive raises a dozen kinds, from struct.error to NotImplementedError
-            raise ValueError(
-                f"{os.fspath(path)} is not a readable checkpoint ({type(error).__name__}: {error})"
-            ) from error
+        except Exception as error:  # what NumPy, JSON and Python say of nonsense is of a dozen kinds
+            reason = _foreign(file, name) or f"{type(error).__name__}: {error}"
+            raise ValueError(f"{name} is not a readable checkpoint ({reason})") from error
+
+
+def _check_path(call: str, path: Any) -> None:
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"{call} expects path to be the name of a file, got {type(path).__name__}")
+
+
+def _read(file: io.BufferedReader) -> Any:
+    arrays = archive.read(file)
+    structure = next(arrays).item()
+    value = _decoded(json.loads(structure), arrays)
+    if next(arrays, None) is not None:
+        raise ValueError("an array that the structure does not name")
+    again: list[np.ndarray] = []
+    if json.dumps(_encoded(value, (), again)).encode() != structure:  # such as one key twice, or a text for a tuple
+        raise ValueError("the structure is not written as save writes it")
+    return value
+
+
+def _foreign(file: io.BufferedReader, name: str) -> str | None:
+    """Say what to do with a file that another library wrote."""
+    file.seek(0)
+    start = file.read(30)
+    entry = file.read(int.from_bytes(start[26:28], "little")) if start.startswith(b"PK") else b""
+    if start.startswith(_LEGACY_TORCH) or entry.endswith(b"/data.pkl"):
+        return (
+            f"PyTorch wrote it; there, {{k: v.numpy() for k, v in torch.load({name!r}, map_location='cpu').items()}} "
+            f"makes a state of a state_dict, which nn.save writes"
+        )
+    if entry.endswith(b".npy") and entry != b"structure.npy":
+        return f"a plain .npz; dict(numpy.load({name!r})) makes a state of it"
+    if start.startswith(b"\x93NUMPY"):
+        return f"a single array of NumPy's; numpy.load({name!r}) reads it"
+    return None
 
 
 def _encoded(value: Any, place: tuple, arrays: list[np.ndarray]) -> Any:
@@ -126,7 +152,7 @@ def _encoded(value: Any, place: tuple, arrays: list[np.ndarray]) -> Any:
         return {"str_": value}
     if isinstance(value, np.generic) and value.dtype.kind in _NUMBERS:
         return {"scalar": [value.dtype.str, value.tobytes().hex()]}
-    if kind is np.ndarray and value.dtype.kind in _ARRAYS:
+    if kind is np.ndarray and value.dtype.kind in archive.KINDS and value.dtype.itemsize:
         arrays.append(value)
         return {"array": str(len(arrays) - 1)}
     what = f"an array of dtype {value.dtype}" if kind is np.ndarray else kind.__name__
@@ -149,17 +175,17 @@ def _text(place: tuple) -> str:
     return "state" + "".join(f"[{key!r}]" for key in place)
 
 
-def _decoded(node: Any, archive: Any) -> Any:
-    """Return the value that `_encoded` made `node` of, with its arrays from the archive."""
+def _decoded(node: Any, arrays: Iterator[np.ndarray]) -> Any:
+    """Return the value that `_encoded` made `node` of, taking its arrays in the same order."""
     if isinstance(node, list):
-        return [_decoded(item, archive) for item in node]
+        return [_decoded(item, arrays) for item in node]
     if not isinstance(node, dict):
         return node
     ((kind, content),) = node.items()
     if kind == "dict":
-        return {_decoded(key, archive): _decoded(item, archive) for key, item in content}
+        return {_decoded(key, arrays): _decoded(item, arrays) for key, item in content}
     if kind == "tuple":
-        return tuple(_decoded(content, archive))
+        return tuple(_decoded(content, arrays))
     if kind == "int":
         return int(content, 16)
     if kind == "float":
@@ -170,23 +196,8 @@ def _decoded(node: Any, archive: Any) -> Any:
         dtype, digits = content
         return np.frombuffer(bytes.fromhex(digits), dtype)[0]
     if kind == "array":
-        return _read(archive, content)
+        array = next(arrays, None)
+        if array is None:
+            raise ValueError(f"array {content} is missing")
+        return array
     raise ValueError(f"a value of unknown kind {kind!r}")
-
-
-def _check_sizes(archive: Any, size: int) -> None:
-    """Refuse an archive that claims more than it has, before memory is set aside for what it claims."""
-    entries = archive.infolist()
-    if any(entry.compress_size != entry.file_size for entry in entries) or sum(e.file_size for e in entries) > size:
-        raise ValueError("the sizes of its entries are not true")
-
-
-def _read(archive: Any, name: str) -> np.ndarray:
-    """Return one array of the archive, whose header is not believed before the checksum has been seen to be right."""
-    data = archive.read(f"{name}.npy")
-    header = io.BytesIO(data)
-    np.lib.format.read_magic(header)
-    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(header)
-    if dtype.kind not in _ARRAYS or math.prod(shape) * dtype.itemsize != len(data) - header.tell():
-        raise ValueError(f"array {name} of shape {shape} and dtype {dtype} has other contents")
-    return np.ndarray(shape, dtype, data, header.tell(), order="F" if fortran_order else "C").copy("K")

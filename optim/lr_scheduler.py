@@ -10,21 +10,27 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
-from .optimizer import AT_LEAST_0, Optimizer, Range
+from .optimizer import Optimizer
+from .settings import ABOVE_0, AT_LEAST_0, BELOW_1, COUNT, FLAG, NUMBER, Range, checked, one_of, tuple_of
 
-_ABOVE_0: Range = (lambda value: value > 0, "a number above 0")
-_BELOW_1: Range = (lambda value: 0 <= value < 1, "a number in [0, 1)")
-_COUNT: Range = (lambda value: isinstance(value, int) and value > 0, "a whole number above 0")
-_SHARE: Range = (lambda value: isinstance(value, float) and 0 <= value <= 1, "a float from 0.0 to 1.0")
-_NUMBER: Range = (lambda value: value == value, "a number")
-_EPOCH: Range = (lambda value: isinstance(value, int) and value >= -1, "a whole number of at least -1")
+_EPOCH = Range((int, float), lambda value: isinstance(value, int) and value >= -1, "a whole number of at least -1")
+_STEPS = Range((int, float), lambda value: isinstance(value, int) and value > 0, "a whole number above 0")
+_SHARE = Range((int, float), lambda value: isinstance(value, float) and 0 <= value <= 1, "a float from 0.0 to 1.0")
+_RATES = tuple_of(AT_LEAST_0)
+_MIN_LR = Range(
+    (*AT_LEAST_0.types, *_RATES.types),
+    lambda value: (_RATES if isinstance(value, tuple) else AT_LEAST_0).test(value),
+    "a number of at least 0, or a list of them",
+)
+
+# What every schedule keeps.
+_POSITION = {"last_epoch": COUNT, "base_lrs": tuple_of(NUMBER), "_last_lr": tuple_of(NUMBER)}
 
 
 class LRScheduler:
-    """The base of schedules: a subclass writes `get_lr`.
+    """The base of schedules: a subclass writes `get_lr`, and says in `ranges` what its own attributes may be.
 
     Args:
         optimizer: whose groups are scheduled; their rates at this moment are kept in them as "initial_lr".
@@ -53,11 +59,12 @@ class LRScheduler:
         [0.4]
     """
 
-    _unsaved: tuple[str, ...] = ("optimizer",)  # attributes that are no part of the state
+    ranges: ClassVar[Mapping[str, Range]] = {}
+    _unsaved: ClassVar[tuple[str, ...]] = ("optimizer",)  # attributes that are no part of the state
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self._attach(optimizer)
-        last_epoch = self._number("last_epoch", last_epoch, *_EPOCH)
+        last_epoch = self._check("last_epoch", last_epoch, _EPOCH)
         if last_epoch == -1:
             for group in optimizer.param_groups:
                 group.setdefault("initial_lr", float(group["lr"]))
@@ -93,9 +100,10 @@ class LRScheduler:
         groups = self.optimizer.param_groups
         if len(lrs) != len(groups):
             raise ValueError(f"{type(self).__name__} expects a rate for each of {len(groups)} groups, got {lrs}")
+        lrs = [float(lr) for lr in lrs]
         for group, lr in zip(groups, lrs, strict=True):
-            group["lr"] = float(lr)
-        self._last_lr = self._present()
+            group["lr"] = lr
+        self._last_lr = lrs
 
     def _present(self) -> list[float]:
         return [float(group["lr"]) for group in self.optimizer.param_groups]
@@ -113,46 +121,46 @@ class LRScheduler:
         """Take over what `state_dict()` gave.
 
         Raises:
-            ValueError: for other names, or another number of groups; nothing is loaded then.
+            ValueError: for other names, another number of groups, or values out of range; nothing is loaded then.
+            TypeError: for values of another type.
         """
         own = self.state_dict()
         title = type(self).__name__
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"{title} expects a state as a dict, got {type(state_dict).__name__}")
         if set(state_dict) != set(own):
-            raise ValueError(f"{title} expects a state of {sorted(own)}, got {sorted(state_dict)}; nothing was loaded")
-        groups, found = len(own["_last_lr"]), len(state_dict["_last_lr"])
-        if found != groups:
-            raise ValueError(f"{title} has {groups} groups, the state has {found}; nothing was loaded")
-        vars(self).update(copy.deepcopy(dict(state_dict)))
+            found = sorted(map(str, state_dict))
+            raise ValueError(f"{title} expects a state of {sorted(own)}, got {found}; nothing was loaded")
+        state = copy.deepcopy(dict(state_dict))
+        for name, allowed in {**_POSITION, **self.ranges}.items():
+            if name in state:
+                value = self._check(name, state[name], allowed)
+                state[name] = list(value) if isinstance(value, tuple) else value
+        groups, rates = len(own["_last_lr"]), len(state["_last_lr"])
+        if rates != groups:
+            raise ValueError(f"{title} has {groups} groups, the state has {rates}; nothing was loaded")
+        vars(self).update(state)
 
     # ---- the settings
 
     def _attach(self, optimizer: Optimizer) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(self).__name__} expects an Optimizer, got {type(optimizer).__name__}")
+        for group in optimizer.param_groups:
+            optimizer.check_settings(group)
         self.optimizer = optimizer
 
-    def _number(self, name: str, value: Any, test: Callable[[Any], bool], text: str) -> Any:
-        """Return a setting as Python's number, which states can hold, seen to be in range."""
-        message = f"{type(self).__name__} expects {name} to be {text}, got {value!r}"
-        if not isinstance(value, Real):
-            raise TypeError(message)
-        number = int(value) if isinstance(value, Integral) else float(value)
-        if not test(number):
-            raise ValueError(message)
-        return number
+    def _check(self, name: str, value: Any, allowed: Range | None = None) -> Any:
+        """Return a setting in Python's own types, checked to be in range."""
+        return checked(type(self).__name__, name, value, allowed or self.ranges[name])
 
-    def _numbers(self, name: str, value: Any, test: Callable[[Any], bool], text: str) -> list[Any]:
+    def _check_each(self, name: str, value: Any, allowed: Range) -> list[Any]:
         """Return a setting that is one number, or a list of one a group, as a list."""
         groups = len(self.optimizer.param_groups)
-        values = list(value) if isinstance(value, list | tuple) else [value] * groups
+        values = value if isinstance(value, list | tuple) else [value] * groups
         if len(values) != groups:
             raise ValueError(f"{type(self).__name__} expects {name} for {groups} groups, got {len(values)}")
-        return [self._number(name, item, test, text) for item in values]
-
-    def _choice(self, name: str, value: Any, *choices: str) -> str:
-        if value not in choices:
-            raise ValueError(f"{type(self).__name__} expects {name} to be one of {choices}, got {value!r}")
-        return str(value)
+        return [self._check(name, item, allowed) for item in values]
 
     def _need(self, *names: str) -> None:
         """Refuse to go on from groups that lack what a schedule keeps in them."""
@@ -233,9 +241,11 @@ class StepLR(LRScheduler):
         [0.125]
     """
 
+    ranges: ClassVar = {"step_size": ABOVE_0, "gamma": AT_LEAST_0}
+
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1) -> None:
-        self.step_size = self._number("step_size", step_size, *_ABOVE_0)
-        self.gamma = self._number("gamma", gamma, *AT_LEAST_0)
+        self.step_size = self._check("step_size", step_size)
+        self.gamma = self._check("gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -264,11 +274,13 @@ class MultiStepLR(LRScheduler):
         [0.125]
     """
 
+    ranges: ClassVar = {"milestones": tuple_of(AT_LEAST_0), "gamma": AT_LEAST_0}
+
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        self.milestones = sorted(self._number("each milestone", milestone, *AT_LEAST_0) for milestone in milestones)
-        self.gamma = self._number("gamma", gamma, *AT_LEAST_0)
+        self.milestones = sorted(self._check("each milestone", milestone, AT_LEAST_0) for milestone in milestones)
+        self.gamma = self._check("gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -295,8 +307,10 @@ class ExponentialLR(LRScheduler):
         [0.25]
     """
 
+    ranges: ClassVar = {"gamma": AT_LEAST_0}
+
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
-        self.gamma = self._number("gamma", gamma, *AT_LEAST_0)
+        self.gamma = self._check("gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     def first_lr(self) -> list[float]:
@@ -326,9 +340,11 @@ class CosineAnnealingLR(LRScheduler):
         0.25
     """
 
+    ranges: ClassVar = {"T_max": ABOVE_0, "eta_min": AT_LEAST_0}
+
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
-        self.T_max = self._number("T_max", T_max, *_ABOVE_0)
-        self.eta_min = self._number("eta_min", eta_min, *AT_LEAST_0)
+        self.T_max = self._check("T_max", T_max)
+        self.eta_min = self._check("eta_min", eta_min)
         super().__init__(optimizer, last_epoch)
 
     def first_lr(self) -> list[float]:
@@ -341,7 +357,8 @@ class CosineAnnealingLR(LRScheduler):
             pairs = zip(self._present(), self.base_lrs, strict=True)
             return [lr + (base_lr - self.eta_min) * (1 - math.cos(math.pi / T)) / 2 for lr, base_lr in pairs]
         ratio = (1 + math.cos(math.pi * t / T)) / (1 + math.cos(math.pi * (t - 1) / T))
-        return [ratio * (lr - self.eta_min) + self.eta_min for lr in self._present()]
+        # An initial rate of 0 is come back to with an error of rounding, which must not take it below.
+        return [max(ratio * (lr - self.eta_min) + self.eta_min, 0.0) for lr in self._present()]
 
 
 # The last step of a phase, then what it takes the rate and the momentum from and to, by their names in the groups.
@@ -387,6 +404,14 @@ class OneCycleLR(LRScheduler):
         ([0.5], 0.85)
     """
 
+    ranges: ClassVar = {
+        "total_steps": _STEPS,
+        "pct_start": _SHARE,
+        "anneal_strategy": one_of("cos", "linear"),
+        "cycle_momentum": FLAG,
+        "three_phase": FLAG,
+    }
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -408,24 +433,24 @@ class OneCycleLR(LRScheduler):
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR expects total_steps, or both epochs and steps_per_epoch")
-            total_steps = self._number("epochs", epochs, *_COUNT)
-            total_steps *= self._number("steps_per_epoch", steps_per_epoch, *_COUNT)
-        self.total_steps = self._number("total_steps", total_steps, *_COUNT)
-        pct_start = self._number("pct_start", pct_start, *_SHARE)
-        self.anneal_strategy = self._choice("anneal_strategy", anneal_strategy, "cos", "linear")
-        self.cycle_momentum = bool(cycle_momentum)
-        max_lrs = self._numbers("max_lr", max_lr, *AT_LEAST_0)
-        div_factor = self._number("div_factor", div_factor, *_ABOVE_0)
-        final_div_factor = self._number("final_div_factor", final_div_factor, *_ABOVE_0)
+            total_steps = self._check("epochs", epochs, _STEPS)
+            total_steps *= self._check("steps_per_epoch", steps_per_epoch, _STEPS)
+        self.total_steps = self._check("total_steps", total_steps)
+        self.pct_start = self._check("pct_start", pct_start)
+        self.anneal_strategy = self._check("anneal_strategy", anneal_strategy)
+        self.cycle_momentum = self._check("cycle_momentum", cycle_momentum)
+        self.three_phase = self._check("three_phase", three_phase)
+        max_lrs = self._check_each("max_lr", max_lr, AT_LEAST_0)
+        div_factor = self._check("div_factor", div_factor, ABOVE_0)
+        final_div_factor = self._check("final_div_factor", final_div_factor, ABOVE_0)
         initial_lrs = [lr / div_factor for lr in max_lrs]
         kept = {"initial_lr": initial_lrs, "max_lr": max_lrs, "min_lr": [lr / final_div_factor for lr in initial_lrs]}
         if cycle_momentum:
             if not {"momentum", "betas"} & optimizer.defaults.keys():
                 raise ValueError(f"OneCycleLR expects an optimizer with momentum or betas to cycle, got {optimizer!r}")
-            fitting = _BELOW_1 if "betas" in optimizer.defaults else AT_LEAST_0
-            kept["max_momentum"] = self._numbers("max_momentum", max_momentum, *fitting)
-            kept["base_momentum"] = self._numbers("base_momentum", base_momentum, *fitting)
-        self.phases = _phases(self.total_steps, pct_start, three_phase)
+            allowed = BELOW_1 if "betas" in optimizer.defaults else AT_LEAST_0
+            kept["max_momentum"] = self._check_each("max_momentum", max_momentum, allowed)
+            kept["base_momentum"] = self._check_each("base_momentum", base_momentum, allowed)
         if last_epoch == -1:
             for index, group in enumerate(optimizer.param_groups):
                 group.update((name, values[index]) for name, values in kept.items())
@@ -454,8 +479,9 @@ class OneCycleLR(LRScheduler):
     def _phase(self) -> tuple[_Phase, float]:
         """Return the present phase, and how far in it we are, from 0 to 1."""
         first = 0.0
-        for phase in self.phases:
-            if self.last_epoch <= phase[0] or phase is self.phases[-1]:
+        phases = _phases(self.total_steps, self.pct_start, self.three_phase)
+        for phase in phases:
+            if self.last_epoch <= phase[0] or phase is phases[-1]:
                 break
             first = phase[0]
         length = phase[0] - first
@@ -494,6 +520,20 @@ class ReduceLROnPlateau(LRScheduler):
         [0.25]
     """
 
+    ranges: ClassVar = {
+        "mode": one_of("min", "max"),
+        "factor": BELOW_1,
+        "patience": AT_LEAST_0,
+        "threshold": NUMBER,
+        "threshold_mode": one_of("rel", "abs"),
+        "cooldown": AT_LEAST_0,
+        "min_lr": _MIN_LR,
+        "eps": AT_LEAST_0,
+        "best": NUMBER,
+        "num_bad_epochs": COUNT,
+        "cooldown_counter": AT_LEAST_0,
+    }
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -507,15 +547,15 @@ class ReduceLROnPlateau(LRScheduler):
         eps: float = 1e-8,
     ) -> None:
         self._attach(optimizer)
-        self.mode = self._choice("mode", mode, "min", "max")
-        self.factor = self._number("factor", factor, *_BELOW_1)
-        self.patience = self._number("patience", patience, *AT_LEAST_0)
-        self.threshold = self._number("threshold", threshold, *_NUMBER)
-        self.threshold_mode = self._choice("threshold_mode", threshold_mode, "rel", "abs")
-        self.cooldown = self._number("cooldown", cooldown, *AT_LEAST_0)
-        min_lrs = self._numbers("min_lr", min_lr, *AT_LEAST_0)
+        self.mode = self._check("mode", mode)
+        self.factor = self._check("factor", factor)
+        self.patience = self._check("patience", patience)
+        self.threshold = self._check("threshold", threshold)
+        self.threshold_mode = self._check("threshold_mode", threshold_mode)
+        self.cooldown = self._check("cooldown", cooldown)
+        min_lrs = self._check_each("min_lr", min_lr, AT_LEAST_0)
         self.min_lr = min_lrs if isinstance(min_lr, list | tuple) else min_lrs[0]
-        self.eps = self._number("eps", eps, *AT_LEAST_0)
+        self.eps = self._check("eps", eps)
         self.last_epoch = 0
         self.best = math.inf if mode == "min" else -math.inf
         self.num_bad_epochs = 0
@@ -525,7 +565,7 @@ class ReduceLROnPlateau(LRScheduler):
     def step(self, metrics: float) -> None:  # type: ignore[override]
         """Take the epoch's metric into account, and lower the rates when it is time; nothing changes when it raises."""
         metric = float(metrics)
-        min_lrs = self._numbers("min_lr", self.min_lr, *AT_LEAST_0)  # anew: a group may have been added
+        min_lrs = self._check_each("min_lr", self.min_lr, AT_LEAST_0)  # anew: a group may have been added
         self.last_epoch += 1
         if self._is_better(metric):
             self.best = metric

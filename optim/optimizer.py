@@ -8,72 +8,37 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from itertools import accumulate
-from typing import Any, NamedTuple, Protocol
+from operator import is_
+from typing import Any, ClassVar, Never, Self
 
 import numpy as np
 
-BLOCK = 1 << 17  # elements a block: 512 KB of float32, of which a rule touches a handful of arrays
+from .flat import Flat, Group, State, Trainable, check_arrays, check_memory, lay_out
+from .settings import Range, checked, plain, refuse_foreign
+
+# What a loaded step count may be: PyTorch's is a float.
+STEP = Range((int, float), lambda step: step >= 0 and step % 1 == 0, "a whole number of at least 0")
 
 
-class Trainable(Protocol):
-    """What an optimizer needs of a parameter."""
+class Handle:
+    """What registering a hook gives: `remove()` takes the hook away again."""
 
-    data: np.ndarray
-    grad: np.ndarray
-    requires_grad: bool
+    def __init__(self, hooks: dict[Handle, Callable[..., Any]]) -> None:
+        self._hooks = hooks
 
-
-Group = dict[str, Any]
-State = dict[str, np.ndarray]
-
-# What a setting must be: a test, so put that NaN fails it, and its words.
-Range = tuple[Callable[[Any], bool], str]
-AT_LEAST_0: Range = (lambda value: value >= 0, "a number of at least 0")
-
-# The settings that are checked, whichever rule they belong to.
-_RANGES: dict[str, Range] = {
-    "lr": AT_LEAST_0,
-    "momentum": AT_LEAST_0,
-    "weight_decay": AT_LEAST_0,
-    "eps": AT_LEAST_0,
-    "alpha": AT_LEAST_0,
-    "betas": (lambda betas: len(betas) == 2 and all(0 <= beta < 1 for beta in betas), "two numbers in [0, 1)"),
-}
-
-
-class _Flat(NamedTuple):
-    """Parameters of one group, dtype and step count, laid end to end."""
-
-    group: int  # its index
-    states: list[dict[str, Any]]  # of each parameter: its step count, and its views of the rule's arrays
-    grad: np.ndarray
-    blocks: list[tuple[np.ndarray, np.ndarray, State]]  # what the rule is given: views of weights, gradient, state
-
-    @property
-    def step(self) -> int:
-        return self.states[0]["step"]
-
-
-def _split(flat: np.ndarray, like: list[np.ndarray]) -> list[np.ndarray]:
-    """Return views of the successive parts of a flat array, shaped and ordered in memory like these arrays."""
-    ends = list(accumulate(array.size for array in like))
-    parts = zip(np.split(flat, ends[:-1]), like, strict=True)
-    return [part.reshape(array.shape, order="F" if array.flags.fnc else "C") for part, array in parts]
-
-
-def _make_plain(group: Group) -> None:
-    """Turn NumPy's scalars into Python's: next to a float32 array a NumPy float64 would widen the computation."""
-    for name, value in group.items():
-        if isinstance(value, np.generic):
-            group[name] = value.item()
+    def remove(self) -> None:
+        """Take the hook away; nothing happens where it is gone already."""
+        self._hooks.pop(self, None)
 
 
 class Optimizer:
     """Holds groups of parameters with their settings, and updates them from their gradients.
 
-    A subclass gives its settings to `super().__init__` and writes a rule: `update`, and where it needs them
-    `init_state` and `begin`.
+    A subclass gives its settings to `super().__init__`, says in `ranges` what they may be, and writes a rule: `update`,
+    and where it needs them `init_state` and `begin`. `equations` states the same rule as text, one step of one entry,
+    in the language in which layers state theirs: `w` is the weight and `g` its gradient, `t` counts the steps from 1,
+    settings go by their own names, and `symbols` ties shorter ones to settings and to arrays of the state. `m` is a
+    value before the step and `m_new` after it; the last line states `w_new`.
 
     Args:
         params: parameters, or dicts of a group's "params" and the settings in which it differs.
@@ -84,11 +49,13 @@ class Optimizer:
 
     Raises:
         ValueError: for no parameters, a parameter given twice, or a setting out of range.
-        TypeError: for what is not a parameter.
+        TypeError: for what is not a parameter, and for keywords of PyTorch's that mean nothing here.
 
     Example:
         >>> from nn import Parameter
         >>> class SignSGD(Optimizer):
+        ...     symbols = {"eta": "lr"}
+        ...     equations = "w_new = w - eta * sign(g)"
         ...     def update(self, w, g, state, group, scalars):
         ...         w -= group["lr"] * np.sign(g)
         >>> p = Parameter([1.0, 2.0])
@@ -98,13 +65,23 @@ class Optimizer:
         array([0.5, 2.5])
     """
 
+    ranges: ClassVar[Mapping[str, Range]] = {}
+    symbols: ClassVar[Mapping[str, str]] = {}
+    equations: ClassVar[str] = ""
+
+    def __new__(cls, *args: Any, **settings: Any) -> Self:
+        refuse_foreign(cls.__name__, settings)
+        return super().__new__(cls)
+
     def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any]) -> None:
         self.defaults = dict(defaults)
         self.param_groups: list[Group] = []
         self._shapes: dict[Trainable, tuple[int, ...]] = {}  # of every parameter, as first met
         self._state: dict[Trainable, dict[str, Any]] = {}  # of those met in a step: "step" and the rule's arrays
-        self._flats: list[_Flat] = []
+        self._flats: list[Flat] = []
         self._views: dict[Trainable, tuple[np.ndarray, np.ndarray]] = {}  # the data and grad that those in flats got
+        self._checked: dict[int, list[Any]] = {}  # of each group, by its index: its values, as last checked
+        self._step_pre_hooks: dict[Handle, Callable[..., Any]] = {}
         self.check_settings(self.defaults)
         if isinstance(params, np.ndarray) or not isinstance(params, Iterable):
             raise TypeError(
@@ -165,27 +142,51 @@ class Optimizer:
         return list(params)
 
     def check_settings(self, group: Group) -> None:
-        """Refuse settings out of range.
+        """Turn a group's settings into Python's own types, in place, and refuse those out of range.
 
         Raises:
             ValueError: naming the setting.
-            TypeError: for what is not made of numbers.
+            TypeError: for another type.
         """
-        for name, (test, text) in _RANGES.items():
-            if name not in group:
+        title = type(self).__name__
+        if missing := [name for name in self.defaults if name not in group]:
+            raise ValueError(f"a group lacks settings of {title}: {', '.join(missing)}")
+        for name in self.defaults:
+            value, allowed = group[name], self.ranges.get(name)
+            group[name] = checked(title, name, value, allowed) if allowed else plain(value)
+
+    def _check_groups(self) -> None:
+        """Check the settings of the groups in which one is another object than at the last check."""
+        for index, group in enumerate(self.param_groups):
+            known = self._checked.get(index, [])
+            if len(known) == len(group) and all(map(is_, known, group.values())):
                 continue
-            message = f"{type(self).__name__} expects {name} to be {text}, got {group[name]!r}"
-            try:
-                fits = test(group[name])
-            except TypeError:
-                raise TypeError(message) from None
-            if not fits:
-                raise ValueError(message)
+            switches = [value for value in known if isinstance(value, bool)]
+            self.check_settings(group)
+            self._checked[index] = list(group.values())
+            if switches != [value for value in group.values() if isinstance(value, bool)]:
+                self._views = {}  # a switch, such as amsgrad, may change which arrays the rule keeps: lay out anew
 
     # ---- the flat arrays
 
-    def _gathered(self) -> list[_Flat]:
+    def flat_parameters(self) -> list[np.ndarray]:
+        """Return the arrays that hold all trainable parameters, in the order of groups, then dtypes.
+
+        Parameters of other step counts, such as those that were frozen for a while, have an array of their own. These
+        are the live arrays: what is written to them is written to the parameters, until one is moved, frozen or added.
+
+        Raises:
+            ValueError, TypeError: as `step`.
+        """
+        return [flat.data for flat in self._laid_out()]
+
+    def flat_gradients(self) -> list[np.ndarray]:
+        """Return the arrays that hold their gradients, as `flat_parameters`."""
+        return [flat.grad for flat in self._laid_out()]
+
+    def _laid_out(self) -> list[Flat]:
         """Return the flats, laid out anew where a parameter was moved, frozen, freed or added since the last time."""
+        self._check_groups()
         trainable = [p for group in self.param_groups for p in group["params"] if p.requires_grad]
         moved = any(p.data is not data or p.grad is not grad for p, (data, grad) in self._views.items())
         if moved or trainable != list(self._views):
@@ -193,70 +194,42 @@ class Optimizer:
         return self._flats
 
     def _lay_out(self, trainable: list[Trainable]) -> None:
+        names = {
+            p: f"parameter {number} of group {index}"
+            for index, group in enumerate(self.param_groups)
+            for number, p in enumerate(group["params"])
+        }
+        check_arrays(type(self).__name__, names, self._shapes)
+        check_memory(type(self).__name__, names)
+        for p in trainable:
+            self._state.setdefault(p, {"step": 0})
+        self._flats = []
         for index, group in enumerate(self.param_groups):
-            for number, p in enumerate(group["params"]):
-                if p.requires_grad:
-                    self._check_arrays(p, f"parameter {number} of group {index}")
-        starts = [p.data.__array_interface__["data"][0] for p in trainable if p.data.size]
-        if len(set(starts)) < len(starts):
-            raise ValueError(
-                f"{type(self).__name__} expects each parameter to have memory of its own, got two whose data are the "
-                f"same memory: to share weights, use the one parameter in both places"
-            )
-        alike: dict[tuple[int, np.dtype, int], list[Trainable]] = {}
-        for index, group in enumerate(self.param_groups):
+            alike: dict[np.dtype, dict[int, list[Trainable]]] = {}
             for p in group["params"]:
                 if p.requires_grad:
-                    step = self._state.setdefault(p, {"step": 0})["step"]
-                    alike.setdefault((index, p.data.dtype, step), []).append(p)
-        self._flats = [self._flat(index, params) for (index, _, _), params in alike.items()]
+                    alike.setdefault(p.data.dtype, {}).setdefault(self._state[p]["step"], []).append(p)
+            for runs in alike.values():
+                self._flats += [lay_out(index, group, run, self._state, self.init_state) for run in runs.values()]
         self._views = {p: (p.data, p.grad) for p in trainable}
-
-    def _flat(self, index: int, params: list[Trainable]) -> _Flat:
-        """Lay parameters end to end, with what state they have, and give each of them its views."""
-        like = [p.data for p in params]
-        data = np.concatenate([array.ravel("A") for array in like])  # A: in its own order of memory
-        grad = np.empty_like(data)
-        state = self.init_state(data, self.param_groups[index])
-        for p, w, g in zip(params, _split(data, like), _split(grad, like), strict=True):
-            g[...] = p.grad
-            p.data, p.grad = w, g
-        states = [self._state[p] for p in params]
-        for name, array in state.items():
-            for kept, view in zip(states, _split(array, like), strict=True):
-                if name in kept:
-                    view[...] = kept[name]
-                kept[name] = view
-        blocks = [slice(start, start + BLOCK) for start in range(0, data.size, BLOCK)]
-        cut = [(data[block], grad[block], {name: array[block] for name, array in state.items()}) for block in blocks]
-        return _Flat(index, states, grad, cut)
-
-    def _check_arrays(self, p: Trainable, name: str) -> None:
-        """Refuse arrays that cannot be trained."""
-        shape = self._shapes[p]
-        for role, array in (("data", p.data), ("grad", p.grad)):
-            if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-                kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-                raise TypeError(f"{type(self).__name__} expects {role} of {name} to be a floating array, got {kind}")
-            if array.shape != shape:
-                raise ValueError(
-                    f"{type(self).__name__} expects {role} of {name} to keep its shape {shape}, got {array.shape}: "
-                    f"make a new optimizer for reshaped parameters"
-                )
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy's views would look into arrays of their own and train nothing: it lays its parameters out by itself.
-        return {**vars(self), "_flats": [], "_views": {}}
+        return {**vars(self), "_flats": [], "_views": {}, "_step_pre_hooks": {}}
 
     # ---- the steps
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, **unknown: Never) -> None:
         """Set the gradients of all parameters to zero, in place; those of frozen ones too.
 
         Raises:
-            ValueError, TypeError: as `step`.
+            ValueError, TypeError: as `step`; also for any argument, such as PyTorch's set_to_none.
         """
-        for flat in self._gathered():
+        if unknown:
+            call = f"{type(self).__name__}.zero_grad()"
+            refuse_foreign(call, unknown)
+            raise TypeError(f"{call} takes no arguments, got {', '.join(unknown)}")
+        for flat in self._laid_out():
             flat.grad.fill(0)
         for group in self.param_groups:
             for p in group["params"]:
@@ -267,20 +240,39 @@ class Optimizer:
         """Update every parameter that requires its gradient, in place.
 
         Raises:
-            ValueError: where a parameter's arrays have changed their shape; nothing is updated then.
-            TypeError: where they are no floating arrays; nothing is updated then.
+            ValueError: for a setting out of range, or parameters' arrays that have changed their shape or share memory.
+            TypeError: for settings or arrays of another type. Nothing is updated when it raises.
         """
+        for hook in list(self._step_pre_hooks.values()):
+            hook(self, (), {})
         work = []
-        for flat in self._gathered():
+        for flat in self._laid_out():
             group = self.param_groups[flat.group]
-            _make_plain(group)
-            work.append((flat, group, self.begin(group, flat.step + 1)))
+            work.append((flat, group, self.begin(group, flat.states[0]["step"] + 1)))
         for flat, group, scalars in work:
             maximize = group.get("maximize")
             for w, g, state in flat.blocks:
                 self.update(w, -g if maximize else g, state, group, scalars)
             for kept in flat.states:
                 kept["step"] += 1
+
+    def register_step_pre_hook(self, hook: Callable[[Optimizer, tuple[()], dict[str, Any]], object]) -> Handle:
+        """Have `hook(optimizer, args, kwargs)` called at the beginning of each step; copies of the optimizer have none.
+
+        The hook has PyTorch's form, but `step` takes no arguments: `args` and `kwargs` are empty, and what the hook
+        returns is not used. It may change gradients and settings.
+
+        Returns:
+            A handle, whose `remove()` takes the hook away.
+
+        Raises:
+            TypeError: for what cannot be called.
+        """
+        if not callable(hook):
+            raise TypeError(f"{type(self).__name__} expects a hook to be a function, got {hook!r}")
+        handle = Handle(self._step_pre_hooks)
+        self._step_pre_hooks[handle] = hook
+        return handle
 
     # ---- the state
 
@@ -301,38 +293,39 @@ class Optimizer:
 
         Raises:
             ValueError: for other numbers of groups or parameters, other names, arrays of another shape, or settings
-                out of range.
-            TypeError: for arrays of what are not real numbers.
+                or step counts out of range.
+            TypeError: for settings, step counts or arrays of another type.
         """
         title = type(self).__name__
         try:
-            groups, states = state_dict["param_groups"], dict(state_dict["state"])
+            groups, states = copy.deepcopy(state_dict["param_groups"]), dict(state_dict["state"])
             found = [len(group["params"]) for group in groups]
+            numbers = {number for group in groups for number in group["params"]}
         except (KeyError, TypeError) as error:
             raise ValueError(f"{title} expects a state with 'param_groups' and 'state', nothing was loaded") from error
         expected = [len(group["params"]) for group in self.param_groups]
         if found != expected:
             raise ValueError(f"{title} has groups of {expected} parameters, the state of {found}; nothing was loaded")
-        new_groups, new_state = [], {}
+        if len(numbers) < sum(found):
+            raise ValueError(f"{title} expects a state that numbers each parameter once; nothing was loaded")
+        new_state = {}
         for own, group in zip(self.param_groups, groups, strict=True):
-            if missing := [name for name in self.defaults if name not in group]:
-                raise ValueError(f"the state lacks settings of {title}: {', '.join(missing)}; nothing was loaded")
-            new_groups.append({**copy.deepcopy(group), "params": own["params"]})
-            self.check_settings(new_groups[-1])
+            self.check_settings(group)
             for p, number in zip(own["params"], group["params"], strict=True):
                 if number in states:
                     new_state[p] = self._checked_state(p, number, states.pop(number), group)
+            group["params"] = own["params"]
         if states:
             raise ValueError(f"the state is of parameters {list(states)} too, which no group has; nothing was loaded")
-        self.param_groups[:] = new_groups
+        self.param_groups[:] = groups
         self._state = new_state
         self._flats, self._views = [], {}
 
     def _checked_state(self, p: Trainable, number: int, state: Mapping[str, Any], group: Group) -> dict[str, Any]:
-        """Return a copy of one parameter's loaded state, seen to be what the rule keeps."""
+        """Return a copy of one parameter's loaded state, checked to be what the rule keeps."""
         arrays = self.init_state(p.data, group)
         expected = {"step": (), **{name: array.shape for name, array in arrays.items()}}
-        found = {name: np.shape(value) for name, value in state.items()}
+        found = {name: np.shape(value) for name, value in state.items()} if isinstance(state, Mapping) else state
         title = type(self).__name__
         if found != expected:
             raise ValueError(
@@ -345,7 +338,8 @@ class Optimizer:
                 raise TypeError(
                     f"{title} cannot keep {name} of parameter {number}; nothing was loaded: {error}"
                 ) from None
-        return {"step": int(state["step"]), **arrays}
+        step = checked(title, f"the step of parameter {number}", state["step"], STEP)
+        return {"step": int(step), **arrays}
 
     def __repr__(self) -> str:
         groups = [{k: v for k, v in group.items() if k != "params"} for group in self.param_groups]

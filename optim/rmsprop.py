@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Group, Optimizer, State
+from .flat import Group, State
+from .optimizer import Optimizer
+from .settings import AT_LEAST_0, FLAG
 
 
 class RMSprop(Optimizer):
@@ -26,6 +28,11 @@ class RMSprop(Optimizer):
     Raises:
         ValueError: for settings out of range.
 
+    Papers:
+        Tieleman and Hinton, Neural Networks for Machine Learning, lecture 6.5, 2012,
+        https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf
+        Graves, Generating Sequences With Recurrent Neural Networks, 2013, https://arxiv.org/abs/1308.0850
+
     Example:
         >>> from nn import Parameter
         >>> p = Parameter([1.0])
@@ -33,6 +40,34 @@ class RMSprop(Optimizer):
         >>> RMSprop([p], lr=0.1).step()
         >>> p.data.round(6)
         array([0.])
+    """
+
+    ranges: ClassVar = {
+        "lr": AT_LEAST_0,
+        "alpha": AT_LEAST_0,
+        "eps": AT_LEAST_0,
+        "weight_decay": AT_LEAST_0,
+        "momentum": AT_LEAST_0,
+        "centered": FLAG,
+        "maximize": FLAG,
+    }
+    symbols: ClassVar = {
+        "v": "square_avg",
+        "m": "grad_avg",
+        "b": "momentum_buffer",
+        "eta": "lr",
+        "mu": "momentum",
+        "lam": "weight_decay",
+    }
+    equations = """
+        s = -g if maximize else g
+        h = s + lam * w if lam else s
+        v_new = alpha * v + (1 - alpha) * h**2
+        m_new = alpha * m + (1 - alpha) * h if centered else 0
+        r = v_new - m_new**2 if centered else v_new
+        u = h / (sqrt(r) + eps)
+        b_new = mu * b + u if mu else b
+        w_new = w - eta * (b_new if mu else u)
     """
 
     def __init__(
@@ -67,15 +102,15 @@ class RMSprop(Optimizer):
         if group["weight_decay"]:
             g = g + group["weight_decay"] * w
         v *= alpha
-        v += (1 - alpha) * (g * g)
+        v += (1 - alpha) * g**2
         if group["centered"]:
-            mean = state["grad_avg"]
-            mean += (1 - alpha) * (g - mean)
-            v = v - mean * mean
-        step = g / (np.sqrt(v) + group["eps"])
+            m = state["grad_avg"]
+            m += (1 - alpha) * (g - m)  # so rounding takes v - m² below 0 less often than with m *= alpha
+            v = v - m**2
+        u = g / (np.sqrt(v) + group["eps"])
         if group["momentum"]:
             b = state["momentum_buffer"]
             b *= group["momentum"]
-            b += step
-            step = b
-        w -= group["lr"] * step
+            b += u
+            u = b
+        w -= group["lr"] * u

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .optimizer import Group, Optimizer, State
+from .flat import Group, State
+from .optimizer import Optimizer
+from .settings import AT_LEAST_0, FLAG, NUMBER
 
 
 class SGD(Optimizer):
@@ -27,6 +29,10 @@ class SGD(Optimizer):
     Raises:
         ValueError: for settings out of range.
 
+    Papers:
+        Sutskever, Martens, Dahl and Hinton, On the importance of initialization and momentum in deep learning, 2013,
+        https://proceedings.mlr.press/v28/sutskever13.html
+
     Example:
         >>> from nn import Parameter
         >>> p = Parameter([1.0])
@@ -34,6 +40,30 @@ class SGD(Optimizer):
         >>> SGD([p], lr=0.1).step()
         >>> p.data
         array([0.8])
+    """
+
+    ranges: ClassVar = {
+        "lr": AT_LEAST_0,
+        "momentum": AT_LEAST_0,
+        "dampening": NUMBER,
+        "weight_decay": AT_LEAST_0,
+        "nesterov": FLAG,
+        "maximize": FLAG,
+    }
+    symbols: ClassVar = {
+        "b": "momentum_buffer",
+        "eta": "lr",
+        "mu": "momentum",
+        "tau": "dampening",
+        "lam": "weight_decay",
+    }
+    equations = """
+        s = -g if maximize else g
+        h = s + lam * w if lam else s
+        k = 1 - tau if t > 1 else 1
+        b_new = mu * b + k * h if mu else b
+        u = (h + mu * b_new if nesterov else b_new) if mu else h
+        w_new = w - eta * u
     """
 
     def __init__(
@@ -60,7 +90,10 @@ class SGD(Optimizer):
     def check_settings(self, group: Group) -> None:
         super().check_settings(group)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
-            raise ValueError("SGD expects a momentum and no dampening for nesterov")
+            raise ValueError(
+                f"SGD expects a momentum and no dampening for nesterov, got momentum={group['momentum']!r} and "
+                f"dampening={group['dampening']!r}"
+            )
 
     def init_state(self, w: np.ndarray, group: Group) -> State:
         # Also without momentum, which a schedule may switch on later; untouched zeros cost no memory.

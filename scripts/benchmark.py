@@ -53,7 +53,9 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--measure", nargs="+", choices=MEASUREMENTS, default=list(MEASUREMENTS))
     parser.add_argument("--json", metavar="FILE", help="write all figures")
     parser.add_argument("--plot", metavar="FILE", help="write a picture")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    common.check_paths(parser, reads={}, writes={"--json": args.json, "--plot": args.plot})
+    return args
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -249,30 +251,33 @@ def main() -> None:
     for module in missing:
         print(f"not installed, so left out: {PACKAGES[module]}", file=sys.stderr)
     names = [name for name in args.contenders if NEEDS.get(name) not in missing]
+    if not names:
+        common.fail("none of the contenders is installed")
     results: dict[str, Any] = {"setting": machine(args, names)}
-    print("\n".join(f"{name}: {text}" for name, text in results["setting"].items()))
+    common.say("\n".join(f"{name}: {text}" for name, text in results["setting"].items()))
+
+    def enter(measurement: str, values: Any) -> None:
+        results[measurement] = values
+        if args.json:
+            common.write_json(results, args.json)
+
     if "steps" in args.measure:
-        results["steps"] = measure_steps(args, names)
-        print("\n" + steps_table(results["steps"]))
+        enter("steps", measure_steps(args, names))
+        common.say("\n" + steps_table(results["steps"]))
     if "start" in args.measure:
-        results["start"] = measure_start(args, names)
-        print("\n" + "\n".join(f"{name:<40} {1e3 * t:8.1f} ms" for name, t in results["start"].items()))
+        enter("start", measure_start(args, names))
+        common.say("\n" + "\n".join(f"{name:<40} {1e3 * t:8.1f} ms" for name, t in results["start"].items()))
     if "loader" in args.measure:
-        results["loader"] = measure_loader(args)
+        enter("loader", measure_loader(args))
         ratio = results["loader"]["DataLoader"] / results["loader"]["bare loop"]
-        print(f"\nan epoch of 60,000 rows: DataLoader takes {ratio:.3f} of the bare loop's time")
+        common.say(f"\nan epoch of 60,000 rows: DataLoader takes {ratio:.3f} of the bare loop's time")
     if "growth" in args.measure:
-        results["growth"] = measure_growth(args)
+        enter("growth", measure_growth(args))
         for axis, points in results["growth"].items():
-            print(f"slope against {axis}, at the large end: {slope(points):.2f}")
-    if args.json:
-        common.write_json(results, args.json)
+            common.say(f"slope against {axis}, at the large end: {slope(points):.2f}")
     if args.plot and (figure := draw(results)):
         common.save_figure(figure, args.plot)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
+    common.run(main)

@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -16,17 +16,57 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a bare clone works without an installation
-sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without Unicode still prints
-sys.stderr.reconfigure(errors="replace")  # type: ignore[union-attr]
+for stream in ("stdout", "stderr"):
+    if getattr(sys, stream) is None:  # closed, as by `>&-`: that loses what is printed, and no more
+        setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    getattr(sys, stream).reconfigure(errors="replace")  # a terminal without Unicode still prints
 
 import nn  # noqa: E402
+from nn.files import whole_file  # noqa: E402
 
 np.seterr(over="ignore", invalid="ignore")  # the scripts look at the loss themselves, and say more
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script, so that whatever stops it ends in one line and exit status 1, and not in a traceback."""
+    try:
+        main()
+        with standard_output() as file:
+            file.flush()
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+    except MemoryError as error:
+        fail(f"there is not enough memory. {error}".rstrip(". "))
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error)
+    except (ValueError, TypeError, RuntimeError) as error:  # the library's own, whose texts are written to be read
+        fail(error)
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        fail(f"{type(error).__name__}: {error} (unexpected; `python -X dev` shows where)")
 
 
 def fail(message: object) -> NoReturn:
     """End the script with a message and exit status 1."""
     sys.exit(f"{Path(sys.argv[0]).name}: {message}")
+
+
+@contextlib.contextmanager
+def standard_output() -> Iterator[TextIO]:
+    """Give standard output; where it takes nothing more, as under `| head -1`, what follows is lost without harm."""
+    try:
+        yield sys.stdout
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"standard output: {error.strerror}", file=sys.stderr)
+
+
+def say(*values: object) -> None:
+    """Print at once, and go on where nobody listens any more."""
+    with standard_output() as file:
+        print(*values, file=file, flush=True)
 
 
 def positive_int(text: str) -> int:
@@ -51,6 +91,37 @@ def seed(text: str) -> int:
     if value < 0:
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text}")
     return value
+
+
+def check_paths(
+    parser: argparse.ArgumentParser, *, reads: Mapping[str, str | None], writes: Mapping[str, str | None]
+) -> None:
+    """End the script at once where a file could not be written in the end, or would be lost.
+
+    Args:
+        parser: what reports it.
+        reads: the files that are read, by option; None where the option was not given.
+        writes: the same of the files that are written.
+    """
+    given = {option: path for option, path in {**reads, **writes}.items() if path is not None}
+    for option, path in given.items():
+        if not path:
+            parser.error(f"{option} expects the name of a file, got an empty one")
+        if option in writes:
+            folder = os.path.dirname(path) or os.curdir
+            if not os.path.isdir(folder):
+                parser.error(f"{option} {path}: there is no folder {folder}")
+            if not os.path.basename(path) or (os.path.exists(path) and not os.path.isfile(path)):
+                parser.error(f"{option} {path}: expected a regular file, got a folder, a device or a pipe")
+    for (first, one), (second, other) in itertools.combinations(given.items(), 2):
+        if second in writes and _same_file(one, other):
+            parser.error(f"{second} {other} would overwrite {first} {one}")
+
+
+def _same_file(one: str, other: str) -> bool:
+    if os.path.exists(one) and os.path.exists(other):
+        return os.path.samefile(one, other)
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def processor() -> str:
@@ -91,23 +162,29 @@ def save_state(state: dict[str, Any], path: str) -> None:
 def output(path: str | None) -> Iterator[TextIO]:
     """Open a file to write text to, which is there only once it is whole; without a path, standard output."""
     if path is None:
-        yield sys.stdout
-        return
-    beside = f"{path}.part"
-    try:
-        with open(beside, "w", encoding="utf-8", newline="") as file:
+        with standard_output() as file:
             yield file
-        os.replace(beside, path)
+            file.flush()
+        return
+    try:
+        with whole_file(path, "utf-8") as file:
+            yield file
     except OSError as error:
         fail(f"cannot write {path}: {error.strerror}")
-    finally:
-        Path(beside).unlink(missing_ok=True)
 
 
 def write_json(values: dict[str, Any], path: str) -> None:
-    """Write a JSON file."""
+    """Write a JSON file, with null for numbers that are not finite, which JSON lacks."""
     with output(path) as file:
-        file.write(json.dumps(values, indent=2) + "\n")
+        file.write(json.dumps(_finite(values), indent=2, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def new_figure(width: float, height: float) -> Any:
@@ -121,8 +198,11 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, path: str) -> None:
-    """Write a figure, in the format that the file's ending names."""
+    """Write a figure, whole or not at all, in the format that the file's ending names (PNG without one)."""
     try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:
+        with whole_file(path) as file:
+            figure.savefig(file, dpi=120, format=Path(path).suffix[1:] or "png")
+    except OSError as error:
+        fail(f"cannot write the picture {path}: {error.strerror or error}")
+    except ValueError as error:
         fail(f"cannot write the picture {path}: {error}")

@@ -44,6 +44,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", metavar="FILE", help="explain.html for the page, else standard output, by default")
     parser.add_argument("--seed", type=common.seed, default=0, help="of the default network, and of what a model draws")
     args = parser.parse_args(argv)
+    common.check_paths(
+        parser,
+        reads={"--model": args.model and (args.model.rpartition(":")[0] or args.model), "--data": args.data},
+        writes={"--out": args.out},
+    )
     if args.data and not args.model:
         parser.error("--data needs --model FILE:FACTORY: the default network brings its own sample")
     return args
@@ -89,13 +94,13 @@ def call_factory(name: str) -> Any:
     sys.path.insert(0, str(Path(path).resolve().parent))  # the file may import its neighbours
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         common.fail(f"--model {name}: importing {path} fails: {type(error).__name__}: {error}")
     if not callable(getattr(module, factory, None)):
         common.fail(f"--model {name}: {path} has no function {factory!r}")
     try:
         return getattr(module, factory)()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         common.fail(f"--model {name}: {factory}() fails: {type(error).__name__}: {error}")
 
 
@@ -108,14 +113,19 @@ def load_data(path: str, classes: bool) -> list:
             if not features:
                 raise ValueError("a single column; expected features, and the target last")
             return [np.stack(features, axis=1), target.astype(np.int64) if classes else target[:, None]]
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file:  # NumPy would leave a damaged one open
+            arrays = np.load(file, allow_pickle=False)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError("a single array; expected an .npz file with arrays x and y")
             names = ["x"] if "x" in arrays else [f"x{i}" for i in range(len(arrays.files)) if f"x{i}" in arrays]
             if not names or "y" not in arrays:
                 raise ValueError(f"expected arrays x and y, got {', '.join(arrays.files)}")
             inputs = tuple(arrays[name] for name in names)
             return [inputs if len(inputs) > 1 else inputs[0], arrays["y"]]
-    except (OSError, ValueError, AttributeError) as error:  # AttributeError: an .npy file is a bare array
-        common.fail(f"--data {path}: {error}")
+    except OSError as error:
+        common.fail(f"--data {path}: {error.strerror or error}")
+    except Exception as error:  # what NumPy says of a damaged file is of a dozen kinds
+        common.fail(f"--data {path}: {error or type(error).__name__}")
 
 
 def first_rows(value: Any, count: int) -> Any:
@@ -170,15 +180,13 @@ def main(args: argparse.Namespace) -> None:
         text = getattr(graph, f"to_{args.format}")(args.direction)
 
     out = args.out or ("explain.html" if args.format == "html" else None)
-    if out is None:
-        print(text, end="")
-    else:
-        with common.output(out) as file:
-            file.write(text)
-        print(f"{out}: {derivation.verdict if derivation else repr(graph)}")
+    with common.output(out) as file:
+        file.write(text)
+    if out:
+        common.say(f"{out}: {derivation.verdict if derivation else repr(graph)}")
     if derivation and not derivation.right:
         common.fail(derivation.verdict)
 
 
 if __name__ == "__main__":
-    main(parse())
+    common.run(lambda: main(parse()))

@@ -74,6 +74,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if not args.target and not args.predict:
         parser.error("--target COLUMN is needed to train, or --predict MODEL to predict")
+    common.check_paths(
+        parser,
+        reads={"FILE": args.file, "--predict": args.predict},
+        writes={"--plot": args.plot, "--metrics": args.metrics, "--save": args.save, "--out": args.out},
+    )
     for flag in ("out", "proba"):
         if getattr(args, flag) and not args.predict:
             parser.error(f"--{flag} belongs to --predict")
@@ -178,7 +183,7 @@ def split(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, 
 
 def train(args: argparse.Namespace) -> None:
     rng = np.random.default_rng(args.seed)
-    say = print if not args.quiet else lambda *_: None
+    say = common.say if not args.quiet else lambda *_: None
     table = read(args)
     columns = {"text_columns": args.text_columns, "exclude": args.exclude, "include": args.include}
     encoder = TableEncoder(table, args.target, task=args.task, missing=args.missing, text=args.text, **columns)
@@ -370,19 +375,15 @@ def unused(name: str, columns: dict[str, list[str]]) -> str:
     return name
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse(argv)
+def main() -> None:
+    args = parse()
     try:
         (predict if args.predict else train)(args)
     except FileNotFoundError as error:
         common.fail(f"there is no file {error.filename}")
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         common.fail(as_flags(error))
-    except MemoryError as error:
-        common.fail(f"{args.file} does not fit into memory: {error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
 
 
 if __name__ == "__main__":
-    main()
+    common.run(main)

@@ -7,6 +7,7 @@ The training loop below is the whole of it: forward, loss, backward, step.
 
 import argparse
 import math
+import os
 import sys
 import time
 
@@ -43,6 +44,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     args = parser.parse_args(argv)
+    common.check_paths(
+        parser,
+        reads={},
+        writes={"--plot": args.plot, "--metrics": args.metrics, "--checkpoint": args.checkpoint},
+    )
     if args.resume and not args.checkpoint:
         parser.error("--resume needs --checkpoint FILE")
     return args
@@ -100,16 +106,17 @@ def train(args: argparse.Namespace) -> None:
         "seconds": time.perf_counter() - start,
         "seed": args.seed,
     }
-    if not args.quiet:
-        print(f"train loss   {metrics['train_loss']:.6f}   J = 1/2 |f(x) - y|^2, mean over {args.samples} samples")
-        print(f"test loss    {metrics['test_loss']:.6f}   mean over {TEST_SAMPLES} samples")
-        print(f"noise floor  {metrics['noise_floor']:.6f}   1/2 sigma^2: no model can do better")
     if args.metrics:
         common.write_json(metrics, args.metrics)
-    if args.plot and (figure := draw(args, model, x_train, y_train, history)):
+    figure = draw(args, model, x_train, y_train, history) if args.plot else None
+    if figure:
         common.save_figure(figure, args.plot)
-        if not args.quiet:
-            print(f"picture      {args.plot}")
+    if not args.quiet:
+        common.say(f"train loss   {metrics['train_loss']:.6f}   J = 1/2 |f(x) - y|^2, mean over {args.samples} samples")
+        common.say(f"test loss    {metrics['test_loss']:.6f}   mean over {TEST_SAMPLES} samples")
+        common.say(f"noise floor  {metrics['noise_floor']:.6f}   1/2 sigma^2: no model can do better")
+        if figure:
+            common.say(f"picture      {args.plot}")
 
 
 def resume(args: argparse.Namespace, parts: dict, history: dict[str, list[float]]) -> None:
@@ -134,7 +141,7 @@ def resume(args: argparse.Namespace, parts: dict, history: dict[str, list[float]
     except (OSError, ValueError) as error:
         common.fail(error)
     if len(history["train_loss"]) >= args.epochs and not args.quiet:
-        print(f"{args.checkpoint} has all of its {len(history['train_loss'])} epochs: nothing is left to train")
+        common.say(f"{args.checkpoint} has all of its {len(history['train_loss'])} epochs: nothing is left to train")
 
 
 def draw(
@@ -148,10 +155,14 @@ def draw(
     return pictures.draw_toy([1, *args.hidden, 1], (x, y), (grid, f), function, history, 0.5 * args.noise**2)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    args = parse()
     try:
-        train(parse())
+        train(args)
     except KeyboardInterrupt:
-        sys.exit(
-            "interrupted" if "--checkpoint" not in sys.argv else "interrupted: --resume goes on from the checkpoint"
-        )
+        resumable = args.checkpoint and os.path.exists(args.checkpoint)
+        sys.exit("interrupted: --resume goes on from the checkpoint" if resumable else "interrupted")
+
+
+if __name__ == "__main__":
+    common.run(main)

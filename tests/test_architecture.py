@@ -25,7 +25,7 @@ TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path)) f
 # none of them; they alone may import one another.
 TOOLS = {"checking", "graph", "inspection", "serialization", "utils", "__main__"}
 FLOORS = (
-    {"parameter", "random", "numeric", "tree"},
+    {"archive", "files", "parameter", "random", "numeric", "tree"},
     {"init", "mathematics"},
     {"module"},
     {"container"},

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nn
+from nn.checking.measure import numerical_jacobian
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 3))
@@ -16,27 +17,21 @@ def linear(*sizes, bias=True):
     return nn.Linear(*sizes, bias=bias, dtype=np.float64, generator=0)
 
 
-def numeric(run, x, step=1e-6):
-    """Return the central differences of a function of an array."""
-    derivative = np.empty_like(x)
-    for index in np.ndindex(x.shape):
-        above, below = x.copy(), x.copy()
-        above[index] += step
-        below[index] -= step
-        derivative[index] = (run(above) - run(below)) / (2 * step)
-    return derivative
-
-
 # ---- ConcatTable and ParallelTable
 
 
 def test_concat_table_feeds_one_input_to_all_and_sums_their_gradients():
     table = nn.ConcatTable(linear(3, 2), nn.Tanh(), nn.Identity())
-    outputs = table(X)
+    x = X.copy()
+    outputs = table(x)
     assert isinstance(outputs, tuple) and [y.shape for y in outputs] == [(4, 2), (4, 3), (4, 3)]
     grads = tuple(RNG.normal(size=y.shape) for y in outputs)
     gradient = table.backward(grads)
-    expected = numeric(lambda x: sum(float((y * g).sum()) for y, g in zip(table(x), grads, strict=True)), X)
+
+    def objective():
+        return sum((y * g).sum() for y, g in zip(table(x), grads, strict=True))
+
+    expected = numerical_jacobian(objective, x)
     np.testing.assert_allclose(gradient, expected, atol=1e-8)
     np.testing.assert_allclose(table[0].weight.grad, grads[0].T @ X)
 

@@ -1,16 +1,16 @@
 """What holds for every row of the table."""
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import CASES, Case
+from cases import CASES, FAMILIES, Setup, golden
+from cases.trees import filled, flat, mapped
 
 import nn
 
 MODES = ("train", "eval")
-GOLDEN = nn.load(Path(__file__).parent / "golden.npz")
+GOLDEN = golden.read_all()
 
 
 def rows(cases):
@@ -22,33 +22,25 @@ every_keeping_case = rows([case for case in CASES if case.name != "Sequential-em
 every_mode = pytest.mark.parametrize("mode", MODES)
 
 
-class Setup:
-    """A row made ready: a module in float64, its inputs, and a way to run it with the same randomness each time."""
+def close(actual, desired, rtol, atol=0.0):
+    """Assert that two trees have the same nesting, and arrays of the same shapes and about the same numbers."""
+    actual, desired = flat(actual), flat(desired)
+    assert [*actual] == [*desired], f"nested otherwise: {[*desired]} are expected, got {[*actual]}"
+    for place, wanted in desired.items():
+        if wanted is None:
+            assert actual[place] is None, place
+        else:
+            assert np.shape(actual[place]) == np.shape(wanted), place
+            np.testing.assert_allclose(actual[place], wanted, rtol=rtol, atol=atol, err_msg=place)
 
-    def __init__(self, case: Case, mode: str = "train", dtype: type = np.float64) -> None:
-        self.rng = np.random.default_rng(sum(map(ord, case.name)))
-        self.module = case.build().train(mode == "train")
-        for parameter in self.module.parameters():
-            parameter.data[...] = self.rng.normal(size=parameter.data.shape)
-        self.module = self.module.double() if dtype is np.float64 else self.module.float()
-        self.inputs = tuple(x.astype(dtype) if x.dtype.kind == "f" else x for x in map(np.array, case.draw(self.rng)))
-        self.dtype = dtype
-        self.is_loss = isinstance(self.module, nn.Loss)
 
-        self.generators = [m.generator for m in self.module.modules() if getattr(m, "generator", None) is not None]
-        self.states = [generator.bit_generator.state for generator in self.generators]
+def equal(actual, desired):
+    close(actual, desired, rtol=0.0)
 
-    def forward(self, *inputs):
-        nn.manual_seed(0)
-        for generator, state in zip(self.generators, self.states, strict=True):
-            generator.bit_generator.state = state
-        return self.module(*(inputs or self.inputs))
 
-    def upstream(self, y):
-        return np.array(self.rng.normal(size=np.shape(y)), self.dtype)
-
-    def grads(self):
-        return {name: p.grad for name, p in self.module.named_parameters()}
+def arrays(*trees):
+    """Return the leaves of the trees that are not None."""
+    return [leaf for leaf in flat(trees).values() if leaf is not None]
 
 
 @every_mode
@@ -57,8 +49,7 @@ def test_forward_is_the_reference(case, mode):
     setup = Setup(case, mode)
     nn.manual_seed(0)
     expected = case.reference(copy.deepcopy(setup.module), *setup.inputs)
-    np.testing.assert_allclose(setup.forward(), expected, rtol=1e-12, atol=1e-14)
-    assert np.shape(setup.forward()) == np.shape(expected)
+    close(setup.forward(), expected, rtol=1e-12, atol=1e-14)
 
 
 @every_mode
@@ -71,24 +62,26 @@ def test_backward_is_the_derivative(case, mode):
 @every_mode
 @every_case
 def test_golden_numbers(case, mode):
-    golden = GOLDEN[case.name]
-    if mode not in golden:
-        assert case.drawn, "the row has no golden numbers: run tools/golden.py"
+    record = GOLDEN[case.name]
+    expected = golden.expected(record, mode)
+    if expected is None:
+        assert case.drawn and mode == "train", "the row has no golden numbers: run tools/golden.py"
         return
-    expected = golden[mode]
-    module = case.build().double().train(mode == "train")
-    module.load_state_dict(golden["state"])
-    inputs = case.draw(np.random.default_rng(0))
-    assert [x.shape for x in inputs] == [x.shape for x in golden["inputs"]]
-    y = module(*golden["inputs"])
-    assert np.shape(y) == expected["output"].shape
-    np.testing.assert_allclose(y, expected["output"], rtol=1e-12, atol=1e-14)
-    gradient = module.backward(expected["grad_output"])
-    np.testing.assert_allclose(gradient, expected["grad_inputs"][0], rtol=1e-12, atol=1e-14)
-    grads = {name: p.grad for name, p in module.named_parameters()}
-    assert list(grads) == list(expected["grad_parameters"])
-    for name, grad in grads.items():
-        np.testing.assert_allclose(grad, expected["grad_parameters"][name], rtol=1e-12, atol=1e-14)
+    setup = Setup(case, mode)
+    g = setup.restore(record)
+    close(flat(setup.forward_backward(g)), expected, rtol=1e-12, atol=1e-14)
+
+
+@every_case
+def test_golden_numbers_are_of_what_the_row_draws(case):
+    """Were it otherwise, the row would be another one than PyTorch was asked for: run tools/golden.py."""
+    record = GOLDEN[case.name]
+    setup = Setup(case)
+    drawn = {"inputs": setup.inputs, "state": setup.module.state_dict()}
+    drawn["grad_output"] = setup.upstream(setup.forward())
+    for part, tree in drawn.items():
+        close(flat(tree), record[part], rtol=1e-12)
+        assert [x.dtype for x in arrays(tree)] == [x.dtype for x in record[part].values()]
 
 
 @every_mode
@@ -96,28 +89,29 @@ def test_golden_numbers(case, mode):
 def test_gradients_accumulate(case, mode):
     setup = Setup(case, mode)
     g = setup.upstream(setup.forward())
-    first = setup.module.backward(g)
+    first = setup.backward(g)
     once = {name: grad.copy() for name, grad in setup.grads().items()}
     setup.forward()
-    second = setup.module.backward(g)
-    np.testing.assert_array_equal(first, second)
-    for name, grad in setup.grads().items():
-        np.testing.assert_allclose(grad, 2 * once[name], rtol=1e-14)
+    equal(setup.backward(g), first)
+    close(setup.grads(), {name: 2 * grad for name, grad in once.items()}, rtol=1e-14)
 
 
 @every_mode
 @every_case
 def test_arguments_stay_as_they_are(case, mode):
     setup = Setup(case, mode)
-    for x in setup.inputs:
+    for x in arrays(setup.inputs):
         x.flags.writeable = False
     y = setup.forward()
     g = setup.upstream(y)
-    g.flags.writeable = False
-    setup.module.backward(g)
-    if isinstance(y, np.ndarray) and y.ndim and not np.shares_memory(y, setup.inputs[0]):
-        # What came out is the caller's, and may be written to before the next forward.
-        y[...] = np.nan
+    for array in arrays(g):
+        array.flags.writeable = False
+    setup.backward(g)
+    for array in arrays(y):
+        if isinstance(array, np.ndarray) and array.ndim:
+            if not any(np.shares_memory(array, x) for x in arrays(setup.inputs)):
+                # What came out is the caller's, and may be written to before the next forward.
+                array[...] = np.nan
 
 
 @every_mode
@@ -126,17 +120,17 @@ def test_memory_layout_does_not_matter(case, mode):
     setup = Setup(case, mode)
     y = setup.forward()
     g = setup.upstream(y)
-    gradient = setup.module.backward(g)
+    gradients = setup.backward(g)
     grads = copy.deepcopy(setup.grads())
     setup.module.zero_grad()
 
     def strided(x):
-        return np.repeat(x.copy("F")[..., None], 2, -1)[..., 0]
+        return np.repeat(x.T[..., None], 2, -1)[..., 0].T  # in Fortran's order, with gaps
 
-    np.testing.assert_allclose(setup.forward(*map(strided, setup.inputs)), y, rtol=1e-13, atol=1e-14)
-    np.testing.assert_allclose(setup.module.backward(strided(g)), gradient, rtol=1e-13, atol=1e-14)
-    for name, grad in setup.grads().items():
-        np.testing.assert_allclose(grad, grads[name], rtol=1e-13, atol=1e-14)
+    setup.inputs = mapped(strided, setup.inputs)
+    close(setup.forward(), y, rtol=1e-13, atol=1e-14)
+    close(setup.backward(mapped(strided, g)), gradients, rtol=1e-13, atol=1e-14)
+    close(setup.grads(), grads, rtol=1e-13, atol=1e-14)
 
 
 @every_mode
@@ -144,15 +138,15 @@ def test_memory_layout_does_not_matter(case, mode):
 def test_a_batch_of_no_rows(case, mode):
     setup = Setup(case, mode)
     full = setup.forward()
-    empty = tuple(x[:0] for x in setup.inputs)
-    y = setup.forward(*empty)
+    setup.inputs = mapped(lambda x: x[:0], setup.inputs)
+    y = setup.forward()
     reduced = getattr(setup.module, "reduction", "none")
     if reduced == "none":
-        assert np.size(y) == 0 and np.ndim(y) == np.ndim(full)
+        assert mapped(np.ndim, flat(y)) == mapped(np.ndim, flat(full))
+        assert all(np.size(leaf) == 0 for leaf in arrays(y))
     else:
         assert np.isnan(y) if reduced == "mean" else y == 0
-    gradient = setup.module.backward(np.ones(np.shape(y)))
-    assert gradient.shape == empty[0].shape
+    setup.backward(mapped(lambda leaf: np.ones(np.shape(leaf)), y))
     assert all(not grad.any() for grad in setup.grads().values())
 
 
@@ -162,13 +156,12 @@ def test_a_batch_of_no_rows(case, mode):
 def test_dtype_stays(case, mode, dtype):
     setup = Setup(case, mode, dtype)
     y = setup.forward()
-    assert y.dtype == dtype
-    assert setup.module.backward(setup.upstream(y)).dtype == dtype
-    assert all(grad.dtype == dtype for grad in setup.grads().values())
+    gradients = setup.backward(setup.upstream(y))
+    assert {array.dtype for array in arrays(y, gradients, setup.grads())} <= {np.dtype(dtype)}
     if setup.is_loss:
         assert isinstance(y, np.ndarray if setup.module.reduction == "none" else dtype)
         setup.forward()
-        assert setup.module.backward().dtype == dtype
+        assert {array.dtype for array in arrays(setup.backward())} <= {np.dtype(dtype)}
 
 
 @every_keeping_case
@@ -176,40 +169,42 @@ def test_upstream_is_cast(case):
     setup = Setup(case, dtype=np.float32)
     y = setup.forward()
     g = setup.upstream(y)
-    expected = setup.module.backward(g)
+    expected = setup.backward(g)
     setup.forward()
-    gradient = setup.module.backward(g.astype(np.float64).tolist())
-    assert gradient.dtype == np.float32
-    np.testing.assert_array_equal(gradient, expected)
+    gradients = setup.backward(mapped(lambda leaf: leaf.astype(np.float64).tolist(), g))
+    assert {array.dtype for array in arrays(gradients)} <= {np.dtype(np.float32)}
+    equal(gradients, expected)
 
 
 @every_case
 def test_float32_agrees_with_float64(case):
     wide, narrow = Setup(case), Setup(case, dtype=np.float32)
     y, y32 = wide.forward(), narrow.forward()
-    np.testing.assert_allclose(y32, y, rtol=1e-5, atol=1e-5)
+    close(y32, y, rtol=1e-5, atol=1e-5)
     g = wide.upstream(y)
-    np.testing.assert_allclose(narrow.module.backward(g), wide.module.backward(g), rtol=1e-5, atol=1e-5)
+    close(narrow.backward(g), wide.backward(g), rtol=1e-5, atol=1e-5)
 
 
 @every_case
 def test_lists_and_numbers_are_inputs(case):
     setup = Setup(case)
-    np.testing.assert_array_equal(setup.forward(*(x.tolist() for x in setup.inputs)), setup.forward())
+    y = setup.forward(*mapped(np.ndarray.tolist, setup.inputs))
+    equal(np.array(y) if isinstance(y, list) else y, setup.forward())  # the empty Sequential gives the list back
 
 
 @every_keeping_case
 def test_call_order(case):
     setup = Setup(case)
+    ones = mapped(lambda leaf: 1.0, Setup(case).forward())
     with pytest.raises(RuntimeError, match="nothing saved"):
-        setup.module.backward(1.0)
+        setup.module.backward(ones)
     y = setup.forward()
     g = setup.upstream(y)
-    setup.module.backward(g)
+    setup.backward(g)
     with pytest.raises(RuntimeError, match="nothing saved"):
         setup.module.backward(g)
     with nn.no_grad():
-        np.testing.assert_array_equal(setup.forward(), y)
+        equal(setup.forward(), y)
     with pytest.raises(RuntimeError, match="nothing saved"):
         setup.module.backward(g)
 
@@ -218,13 +213,21 @@ def test_call_order(case):
 def test_upstream_of_another_shape_is_refused(case):
     setup = Setup(case)
     y = setup.forward()
-    with pytest.raises(ValueError, match="expects grad_output of shape"):
-        setup.module.backward(np.ones((*np.shape(y), 1)))
-    if np.size(y) > 1:
+
+    def refused(*shapes):
         setup.forward()
+        g = filled(y, dict(zip(flat(y), map(np.ones, shapes), strict=True)))
         with pytest.raises(ValueError, match="expects grad_output of shape"):
-            setup.module.backward(np.ones(()))
+            setup.module.backward(g)
+
+    shapes = [np.shape(leaf) for leaf in arrays(y)]
+    longer = [(*shape, 1) for shape in shapes]
+    refused(*longer)
+    if any(np.size(leaf) > 1 for leaf in arrays(y)):
+        refused(*(() for _ in shapes))
     assert all(not grad.any() for grad in setup.grads().values())
+    for index in range(len(shapes)):
+        refused(*shapes[:index], longer[index], *shapes[index + 1 :])
 
 
 @every_case
@@ -235,7 +238,7 @@ def test_state_round_trip(case, tmp_path):
     other = case.build().double()
     other.load_state_dict(nn.load(tmp_path / "state"))
     nn.manual_seed(0)
-    np.testing.assert_array_equal(other(*setup.inputs), y)
+    equal(other(*setup.inputs), y)
 
 
 @every_case
@@ -254,7 +257,7 @@ def test_repr_shows_every_setting(case):
     setup = Setup(case, "eval")
     twin = eval(repr(case.build()), vars(nn)).double().eval()
     twin.load_state_dict(setup.module.state_dict())
-    np.testing.assert_array_equal(twin(*setup.inputs), setup.forward())
+    equal(twin(*setup.inputs), setup.forward())
 
 
 def test_every_public_layer_and_loss_has_a_row():
@@ -263,11 +266,20 @@ def test_every_public_layer_and_loss_has_a_row():
         for name, value in vars(nn).items()
         if isinstance(value, type) and issubclass(value, nn.Module) and value not in (nn.Module, nn.Loss)
     }
-    # Tables take or give several arrays, so they stand in a row inside a Sequential.
-    assert public == {type(module).__name__ for case in CASES for module in case.build().modules()}
+    assert public == {type(case.build()).__name__ for case in CASES}
+
+
+def test_rows_stand_in_the_file_that_is_named_like_the_family():
+    for family, cases in FAMILIES.items():
+        for case in cases:
+            inside = {type(module).__module__.rpartition(".")[2] for module in case.build().modules()}
+            assert family in inside, case.name
 
 
 def test_names_are_unique_and_golden_numbers_have_no_others():
     names = [case.name for case in CASES]
     assert len(set(names)) == len(names)
-    assert list(GOLDEN) == names
+    assert {path.name for path in golden.FOLDER.iterdir()} == {f"{family}.json" for family in FAMILIES}
+    for family, cases in FAMILIES.items():
+        written = golden.read(golden.FOLDER / f"{family}.json")
+        assert [*written] == [case.name for case in cases], f"run tools/golden.py {family}"

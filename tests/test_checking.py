@@ -2,8 +2,12 @@
 
 import copy
 import html
+import importlib
+import inspect
 import random
 import re
+import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from planted import PLANTED, spoil
 from textbook import CORRECT, BatchNorm, Cell, Heads, MaxPool, Product, Split
 
 import nn
-from nn.checking.comparing import grid
+from nn.checking.measure import grid
 from nn.checking.report import Fault
 
 RNG = np.random.default_rng(0)
@@ -817,3 +821,135 @@ def test_the_evidence_is_in_the_words():
 def test_a_slip_that_vanishes_in_places_is_not_taken_for_a_piece():
     x = np.geomspace(1e-3, 1, 60).reshape(10, 6)
     assert kinds(report(spoil(nn.Tanh(), dx=lambda v: v.g * (1 - v.x**2)), x)) == {("input", "elementwise slip")}
+
+
+# ---- what was not seen
+
+
+class Silent(nn.ReLU):
+    """Its gradient is zero, which is right wherever no input is positive."""
+
+    def backward(self, grad_output):
+        return 0 * super().backward(grad_output)
+
+
+class SlippedReLU(nn.ReLU):
+    """Asks for the sign of the gradient where it should ask for the input's."""
+
+    def backward(self, grad_output):
+        self.saved()
+        return grad_output * (grad_output > 0)
+
+
+NEGATIVE = -1 - np.abs(X)
+
+
+def test_a_gradient_that_is_zero_here_is_looked_at_elsewhere():
+    found = report(Silent(), NEGATIVE)
+    assert kinds(found) == {("input", "zero")} and "wrong at another point" in " ".join(str(found).split())
+    found = report(nn.ReLU(), NEGATIVE)
+    assert found and not found.notes and not found.unseen and "all gradients are right" in str(found)
+    model = nn.Sequential(spoil(nn.Linear(4, 6, generator=0), weight=lambda v: 0 * v.weight), nn.ReLU())
+    model[0].bias.data[...] = -100
+    assert not report(model, X)
+    model = nn.Sequential(nn.Linear(4, 6, generator=0), nn.Linear(6, 2, generator=0))
+    model[1].weight.data[...] = 0
+    assert report(model, X) and not report(model, X).unseen
+    model[0] = spoil(model[0], weight=lambda v: 2 * v.weight)
+    assert not report(model, X)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_one_sample_is_enough_to_find_what_few_units_hide(seed):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(1, 2)), rng.normal(size=(1, 1))
+
+    def model(first=None, slip=nn.ReLU):
+        layers = [nn.Linear(2, 3, generator=rng), nn.ReLU(), nn.Linear(3, 2, generator=rng), slip()]
+        if first:
+            layers[0] = spoil(layers[0], weight=first)
+        return nn.Sequential(*layers, nn.Linear(2, 1, generator=rng))
+
+    assert report(model(), x, y, loss=nn.HalfSquaredLoss(), generator=seed)
+    assert not report(model(first=lambda v: 0 * v.weight), x, y, loss=nn.HalfSquaredLoss(), generator=seed)
+    assert not report(model(slip=SlippedReLU), x, y, loss=nn.HalfSquaredLoss(), generator=seed)
+
+
+def test_what_stays_zero_everywhere_is_told():
+    found = report(SumOfSoftmax(), X)
+    assert found and list(found.unseen) == ["input"] and "all gradients are right" not in str(found)
+    assert "input: the gradient is zero everywhere at every point tried; nothing was proven of it." in " ".join(
+        str(found).split()
+    )
+    table = Lookup()
+    table.weight.data = np.ones((60, 2))
+    found = report(table, np.array([1, 1, 4]))
+    assert found and "116 of 120 entries" in found.unseen["weight"] and found.unseen["weight"] in found._repr_html_()
+    assert not report(spoil(table, weight=lambda v: 2 * v.weight), np.array([1, 1, 4]))
+
+
+class Flat(Clip):
+    """y = max(x^2 - 2, 0), for x from 0 to 1 alone: zero wherever it can go."""
+
+    def forward(self, x):
+        return np.maximum(super().forward(x) - 2, 0)
+
+    def backward(self, g):
+        return 0 * super().backward(g)
+
+
+def test_where_a_module_cannot_go_it_is_not_sent():
+    found = report(Flat(), np.linspace(0.1, 0.9, 12))
+    assert found and list(found.unseen) == ["input"]
+
+
+class PlainWeight(nn.Module):
+    """Its weight is no Parameter, so that nothing trains and nothing checks it."""
+
+    def __init__(self):
+        self.weights = [np.ones(4)]
+        self.steps = np.arange(3)
+
+    def forward(self, x):
+        self.x = x
+        return x * self.weights[0]
+
+    def backward(self, g):
+        return g * self.weights[0]
+
+
+def test_float_arrays_that_are_no_parameters_are_named():
+    module = nn.Sequential(PlainWeight(), nn.Tanh())
+    module(X)
+    (note,) = report(module, X).notes
+    assert "0.weights[0]" in note and "nn.Parameter" in note and "nn.Buffer" in note
+    assert not report(nn.Sequential(nn.Linear(4, 3), nn.Dropout(), BatchNorm(3)), X).notes
+
+
+# ---- the diagnosis cannot get in the way
+
+
+def test_a_model_whose_input_is_shaped_like_the_target():
+    slip = spoil(nn.Tanh(), dx=lambda v: v.dx * (1 + 0.1 * np.sin(v.x)))
+    assert not report(slip, X, X + 1, loss=nn.MSELoss())
+
+
+def test_a_diagnosis_that_fails_leaves_the_finding(monkeypatch):
+    def failing(evidence):
+        raise KeyError("prediction")
+
+    monkeypatch.setattr("nn.checking.diagnosis.DIAGNOSES", (failing,))
+    found = report(Doubled(), X)
+    assert kinds(found) == {("input", "unknown")} and len(found.faults[0].worst) == 5
+
+
+def test_types_of_all_that_is_public_can_be_asked_for():
+    folder = Path(nn.__file__).parent / "checking"
+    for name in sorted(path.stem for path in folder.glob("[!_]*.py")):
+        module = importlib.import_module(f"nn.checking.{name}")
+        for value in vars(module).values():
+            if callable(value) and getattr(value, "__module__", "") == module.__name__:
+                members = [value, *(vars(value).values() if isinstance(value, type) else ())]
+                for member in members:
+                    if inspect.isfunction(member) or isinstance(member, type):
+                        typing.get_type_hints(member)

@@ -71,6 +71,9 @@ def folder(tmp_path):
     (tmp_path / "mine.py").write_text(FACTORIES, encoding="utf-8")
     (tmp_path / "neighbour.py").write_text("import nn\n\ndef build():\n    return nn.Linear(3, 1)\n", encoding="utf-8")
     (tmp_path / "broken.py").write_text("import no_such_module\n", encoding="utf-8")
+    (tmp_path / "leaves.py").write_text("raise SystemExit(3)\n", encoding="utf-8")
+    (tmp_path / "odd.npz").write_bytes(b"PK" + bytes(50))
+    np.save(tmp_path / "array.npy", np.zeros(3))
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(9, 3)), rng.normal(size=(9, 1))
     np.savez(tmp_path / "data.npz", x=x, y=y)
@@ -183,7 +186,12 @@ def test_other_models(arguments, expected, folder):
         (["--data", "data.npz"], "--data needs --model"),
         (["--rows", "0"], "expected a whole number of at least 1"),
         (["--format", "pdf"], "invalid choice: 'pdf'"),
-        (["--out", "no/such/folder/page.html"], "cannot write no/such/folder/page.html: No such file or directory"),
+        (["--out", "no/such/folder/page.html"], "--out no/such/folder/page.html: there is no folder no/such/folder"),
+        (["--model", "mine.py:infinite", "--out", "mine.py"], "--out mine.py would overwrite --model mine.py"),
+        (["--model", "mine.py:alone", "--data", "data.npz", "--out", "./data.npz"], "would overwrite --data data.npz"),
+        (["--model", "leaves.py:build"], "importing leaves.py fails: SystemExit: 3"),
+        (["--model", "mine.py:alone", "--data", "odd.npz"], "--data odd.npz: "),
+        (["--model", "mine.py:alone", "--data", "array.npy"], "--data array.npy: a single array"),
     ],
 )  # fmt: skip
 def test_bad_input_ends_with_a_message(arguments, message, folder):

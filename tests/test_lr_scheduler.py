@@ -304,6 +304,64 @@ def test_a_state_that_does_not_fit_changes_nothing(name, spoiled, text):
     assert scheduler.state_dict() == before
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "error", "text"),
+    [
+        ("StepLR", {"last_epoch": "abc"}, TypeError, "StepLR expects last_epoch to be a whole number.*got 'abc'"),
+        ("StepLR", {"last_epoch": -1}, ValueError, "last_epoch to be a whole number of at least 0, got -1"),
+        ("StepLR", {"last_epoch": 1.5}, ValueError, "last_epoch.*got 1.5"),
+        ("StepLR", {"last_epoch": None}, TypeError, "last_epoch.*got None"),
+        ("StepLR", {"base_lrs": 0.1}, TypeError, "base_lrs to be a list, each a number, got 0.1"),
+        ("StepLR", {"base_lrs": [0.1, "a"]}, ValueError, "base_lrs.*'a'"),
+        ("StepLR", {"_last_lr": [math.nan, 0.1]}, ValueError, "_last_lr.*nan"),
+        ("StepLR", {"step_size": 0}, ValueError, "step_size.*got 0"),
+        ("StepLR", {"gamma": [0.1, 0.2]}, TypeError, "gamma.*got"),
+        ("MultiStepLR", {"milestones": [3, -1]}, ValueError, "milestones to be a list, each a number of at least 0"),
+        ("MultiStepLR", {"milestones": 3}, TypeError, "milestones.*got 3"),
+        ("ExponentialLR", {"gamma": -1}, ValueError, "gamma.*got -1"),
+        ("CosineAnnealingLR", {"T_max": 0}, ValueError, "T_max.*got 0"),
+        ("CosineAnnealingLR", {"eta_min": "0"}, TypeError, "eta_min.*got '0'"),
+        ("OneCycleLR", {"anneal_strategy": "step"}, ValueError, "anneal_strategy.*got 'step'"),
+        ("OneCycleLR", {"total_steps": 2.5}, ValueError, "total_steps.*got 2.5"),
+        ("OneCycleLR", {"pct_start": 2.0}, ValueError, "pct_start.*got 2.0"),
+        ("OneCycleLR", {"three_phase": 1}, TypeError, "three_phase to be True or False, got 1"),
+        ("OneCycleLR", {"cycle_momentum": "no"}, TypeError, "cycle_momentum.*got 'no'"),
+        ("ReduceLROnPlateau", {"mode": "low"}, ValueError, "mode.*got 'low'"),
+        ("ReduceLROnPlateau", {"mode": None}, TypeError, "mode.*got None"),
+        ("ReduceLROnPlateau", {"best": math.nan}, ValueError, "best to be a number, got nan"),
+        ("ReduceLROnPlateau", {"num_bad_epochs": -1}, ValueError, "num_bad_epochs.*got -1"),
+        ("ReduceLROnPlateau", {"cooldown_counter": "1"}, TypeError, "cooldown_counter.*got '1'"),
+        ("ReduceLROnPlateau", {"min_lr": [0.1, -1]}, ValueError, "min_lr.*at least 0, or a list of them, got"),
+        ("ReduceLROnPlateau", {"min_lr": -1}, ValueError, "min_lr.*got -1"),
+        ("ReduceLROnPlateau", {"min_lr": None}, TypeError, "min_lr.*got None"),
+    ],
+)
+def test_a_state_out_of_range_changes_nothing(name, change, error, text):
+    scheduler = SCHEDULES[name](make_optimizer())
+    before = scheduler.state_dict()
+    with pytest.raises(error, match=text):
+        scheduler.load_state_dict({**{key: value for key, value in before.items() if key not in change}, **change})
+    with pytest.raises(TypeError, match=f"{name} expects a state as a dict, got NoneType"):
+        scheduler.load_state_dict(None)
+    assert scheduler.state_dict() == before
+
+
+@every_schedule
+def test_every_value_of_a_state_has_a_range(name):
+    scheduler = SCHEDULES[name](make_optimizer())
+    assert scheduler.state_dict().keys() <= {*scheduler.ranges, "last_epoch", "base_lrs", "_last_lr"}
+
+
+def test_a_loaded_state_takes_numpys_numbers_and_settings_of_its_own():
+    scheduler = MultiStepLR(make_optimizer(), [3], gamma=0.1)
+    state = {**scheduler.state_dict(), "milestones": (1, 2, 5), "gamma": np.float64(0.5), "last_epoch": np.int64(1)}
+    scheduler.load_state_dict(state)
+    assert (scheduler.milestones, scheduler.gamma, scheduler.last_epoch) == ([1, 2, 5], 0.5, 1)
+    assert type(scheduler.gamma) is float and type(scheduler.last_epoch) is int
+    scheduler.step()
+    assert scheduler.get_last_lr() == [0.05, 0.5]
+
+
 # ---- groups that come later
 
 
@@ -442,3 +500,29 @@ def test_a_function_that_fails_leaves_the_schedule_where_it_was():
     with pytest.raises(ZeroDivisionError):
         scheduler.step()
     assert (rates(optimizer), scheduler.state_dict()) == before
+
+
+def test_a_rate_that_is_no_number_changes_no_group():
+    optimizer = make_optimizer()
+    scheduler = LambdaLR(optimizer, [lambda t: 0.5 if t else 1.0, lambda t: "x" if t else 1.0])
+    before = rates(optimizer), scheduler.state_dict()
+    with pytest.raises((TypeError, ValueError)):
+        scheduler.step()
+    assert (rates(optimizer), scheduler.state_dict()) == before
+
+
+def test_a_schedule_of_an_optimizer_whose_rate_is_no_number_is_refused():
+    optimizer = make_optimizer()
+    optimizer.param_groups[1]["lr"] = None
+    with pytest.raises(TypeError, match="SGD expects lr to be a number of at least 0, got None"):
+        StepLR(optimizer, 1)
+
+
+@pytest.mark.parametrize("eta_min", [0.0, 0.03, 0.5])
+def test_cosine_never_gives_a_rate_that_a_step_would_refuse(eta_min):
+    for T_max in range(1, 40):
+        optimizer = make_optimizer(lrs=[0.1, 0.0])
+        scheduler = CosineAnnealingLR(optimizer, T_max, eta_min)
+        for _ in range(3 * T_max + 2):
+            optimizer.step()
+            scheduler.step()

@@ -1,8 +1,13 @@
 """Optimizers: PyTorch's numbers, and a flat base that keeps on training whatever is done to the parameters."""
 
+import ast
 import copy
+import importlib
+import inspect
 import json
 import pickle
+import re
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +17,10 @@ from hypothesis import strategies as st
 
 import nn
 import optim
-import optim.optimizer
+import optim.flat
+from nn.mathematics.run import evaluate
 
+ROOT = Path(__file__).resolve().parents[1]
 GOLDEN = json.loads((Path(__file__).parent / "golden_optim.json").read_text(encoding="utf-8"))
 
 # Each rule with as much state as it can have; the second group has settings of its own.
@@ -24,6 +31,8 @@ RULES = {
     "RMSprop": lambda groups: optim.RMSprop(groups, lr=0.1, momentum=0.9, centered=True),
 }
 every_rule = pytest.mark.parametrize("rule", RULES)
+P, Q = nn.Parameter([1.0]), nn.Parameter([2.0])
+NAN = float("nan")
 ADAM = {"lr": 0.001, "betas": (0.9, 0.999), "eps": 1e-8, "amsgrad": False}  # the defaults that AdamW has too
 
 
@@ -92,6 +101,73 @@ def test_every_rule_goes_where_pytorch_goes(case):
     np.testing.assert_allclose(found, case["values"], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("case", GOLDEN["rules"], ids=lambda case: f"{case['rule']} {case['settings']}")
+def test_every_rule_does_what_its_equations_state(case):
+    params = [nn.Parameter(np.array(values)) for values in GOLDEN["start"]]
+    groups = [{"params": [p], **group} for p, group in zip(params, case["groups"], strict=True)]
+    optimizer = getattr(optim, case["rule"])(groups, **case["settings"])
+    symbol_of = {name: symbol for symbol, name in optimizer.symbols.items()}
+    for t, gradient in enumerate(GOLDEN["gradients"][:6], 1):
+        params[0].grad[...], params[1].grad[...] = gradient[:2], gradient[2:]
+        before = copy.deepcopy((params, optimizer.state_dict()["state"]))
+        optimizer.step()
+        after = optimizer.state_dict()["state"]
+        for number, (p, group) in enumerate(zip(params, optimizer.param_groups, strict=True)):
+            known = before[1].get(number) or {name: np.zeros_like(array) for name, array in after[number].items()}
+            settings = {name: value for name, value in group.items() if name != "params"}
+            values = {symbol_of.get(name, name): value for name, value in {**settings, **known}.items()}
+            found = evaluate(optimizer.equations, {**values, "w": before[0][number].data, "g": p.grad, "t": t})
+            after[number].pop("step")
+            for name, array in {"w": p.data, **after[number]}.items():
+                value = found[f"{symbol_of.get(name, name)}_new"]
+                np.testing.assert_allclose(value, array, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+@every_rule
+def test_equations_state_each_name_once_in_the_language_and_end_in_the_new_weight(rule):
+    optimizer = RULES[rule]([P])
+    targets = []
+    for line in ast.parse(inspect.cleandoc(optimizer.equations)).body:
+        assert isinstance(line, ast.Assign) and len(line.targets) == 1
+        targets += [node.id for node in ast.walk(line.targets[0]) if isinstance(node, ast.Name)]
+    assert len(set(targets)) == len(targets) and targets[-1] == "w_new"
+    assert not [name for name in targets if name.startswith("d")], "stands for a gradient"
+    known = {*optimizer.defaults, *optimizer.init_state(P.data, optimizer.param_groups[0]), "max_exp_avg_sq"}
+    assert known >= set(optimizer.symbols.values())
+    assert not {"w", "g", "t", *optimizer.symbols} & {*targets, *optimizer.defaults}
+
+
+@every_rule
+def test_every_setting_has_a_range(rule):
+    optimizer = RULES[rule]([P])
+    assert optimizer.ranges.keys() == optimizer.defaults.keys()
+
+
+def test_the_page_of_the_rules_is_up_to_date(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    page = importlib.import_module("optimizers").page()
+    assert (ROOT / "docs" / "optimizers.md").read_text(encoding="utf-8") == page, "run python tools/optimizers.py"
+    assert re.findall(r"^## (\w+)", page, re.MULTILINE) == sorted(RULES)
+
+
+@pytest.mark.parametrize("module", ["optimizer", "flat", "settings", "lr_scheduler", "sgd", "adam", "rmsprop"])
+def test_type_hints_of_all_that_is_public_can_be_resolved(module):
+    module = importlib.import_module(f"optim.{module}")
+    seen = 0
+    for name, value in vars(module).items():
+        if name.startswith("_") or getattr(value, "__module__", None) != module.__name__ or not callable(value):
+            continue
+        members = (
+            [member for key, member in vars(value).items() if inspect.isfunction(member)]
+            if inspect.isclass(value)
+            else []
+        )
+        for each in (value, *members):
+            typing.get_type_hints(each)
+            seen += 1
+    assert seen
+
+
 @pytest.mark.parametrize(
     ("rule", "settings"),
     [
@@ -113,7 +189,7 @@ def test_golden_numbers_cover_every_rule():
 @every_rule
 def test_results_do_not_depend_on_the_blocks(rule, monkeypatch):
     whole = train(*make(rule), range(5))
-    monkeypatch.setattr(optim.optimizer, "BLOCK", 7)
+    monkeypatch.setattr(optim.flat, "BLOCK", 7)
     assert_same(train(*make(rule), range(5)), whole)
 
 
@@ -486,14 +562,37 @@ def test_parameters_lie_end_to_end_and_stay_there():
 
 
 @every_rule
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_parameters_keep_their_order_of_memory(rule, order):
+def test_parameters_of_any_order_of_memory_train_alike_and_lie_in_rows(rule):
+    expected = train(*make(rule), range(1, 3))
     model, optimizer = make(rule)
     for p in model.parameters():
-        p.data = np.array(p.data, order=order)
-    before = [array.strides for array in weights(model)]
-    train(model, optimizer, range(2))
-    assert [p.data.strides for p in model.parameters()] == [p.grad.strides for p in model.parameters()] == before
+        p.data = np.array(p.data, order="F")
+    assert_same(train(model, optimizer, range(1, 3)), expected)
+    assert all(p.data.flags.c_contiguous and p.grad.flags.c_contiguous for p in model.parameters())
+
+
+def test_flat_arrays_are_the_parameters_in_the_order_of_groups_then_dtypes():
+    params = [nn.Parameter(np.full(2, n, dtype)) for n, dtype in enumerate(("f8", "f4", "f8", "f4", "f4"))]
+    optimizer = optim.SGD([{"params": params[:4]}, {"params": params[4:]}], lr=1.0)
+    assert [flat.tolist() for flat in optimizer.flat_parameters()] == [[0, 0, 2, 2], [1, 1, 3, 3], [4, 4]]
+    assert [flat.dtype for flat in optimizer.flat_gradients()] == ["f8", "f4", "f4"]
+    params[2].grad += 5
+    assert optimizer.flat_gradients()[0].tolist() == [0, 0, 5, 5]
+    optimizer.step()
+    assert params[2].data.tolist() == [-3, -3]
+    optimizer.flat_parameters()[1][...] = 7
+    assert params[1].data.tolist() == params[3].data.tolist() == [7, 7]
+    assert optimizer.flat_parameters()[0] is optimizer.flat_parameters()[0], "laid out anew without need"
+
+
+def test_flat_arrays_of_other_step_counts_stand_beside_those_of_their_dtype():
+    params = [nn.Parameter(np.full(1, n, dtype)) for n, dtype in enumerate(("f4", "f8", "f4", "f8"))]
+    params[0].requires_grad = params[1].requires_grad = False
+    optimizer = optim.Adam(params, lr=0)
+    assert [flat.tolist() for flat in optimizer.flat_parameters()] == [[2], [3]]
+    optimizer.step()
+    params[0].requires_grad = params[1].requires_grad = True
+    assert [flat.tolist() for flat in optimizer.flat_parameters()] == [[0], [2], [1], [3]]
 
 
 # ---- the state
@@ -559,6 +658,18 @@ def test_settings_of_the_loaded_state_are_taken_also_those_it_adds():
     assert "max_exp_avg_sq" in optimizer.state_dict()["state"][0]
 
 
+@pytest.mark.parametrize("step", [0, np.int64(3), 3.0, np.float32(3), np.array(3.0)])
+def test_a_step_count_may_be_any_whole_number_such_as_pytorchs_floats(step):
+    model, optimizer = train(*make("Adam"), range(3))
+    state = optimizer.state_dict()
+    for kept in state["state"].values():
+        kept["step"] = step
+    optimizer.load_state_dict(state)
+    train(model, optimizer, range(1))
+    assert_steps(optimizer, *[int(step) + 1] * 6)
+    assert {type(kept["step"]) for kept in optimizer.state_dict()["state"].values()} == {int}
+
+
 def spoil(change):
     def spoiled(state):
         change(state)
@@ -585,6 +696,21 @@ def spoil(change):
         (spoil(lambda state: state["param_groups"][1].update(betas="no")), TypeError, "betas.*'no'"),
         (spoil(lambda state: state["state"][5].pop("exp_avg")), ValueError, "Adam keeps .*of parameter 5.*nothing was"),
         (spoil(lambda state: state["state"][5].pop("step")), ValueError, "of parameter 5"),
+        (
+            spoil(lambda state: state["state"][5].update(step=-1)),
+            ValueError,
+            "step of parameter 5 to be a whole.*got -1",
+        ),
+        (spoil(lambda state: state["state"][5].update(step=1.5)), ValueError, "step of parameter 5.*got 1.5"),
+        (spoil(lambda state: state["state"][5].update(step=NAN)), ValueError, "step of parameter 5.*got nan"),
+        (spoil(lambda state: state["state"][5].update(step=np.inf)), ValueError, "step of parameter 5.*got inf"),
+        (spoil(lambda state: state["state"][5].update(step="abc")), TypeError, "step of parameter 5.*got 'abc'"),
+        (spoil(lambda state: state["state"][5].update(step=True)), TypeError, "step of parameter 5.*got True"),
+        (spoil(lambda state: state["state"].update({5: None})), ValueError, "of parameter 5, the state has None"),
+        (spoil(lambda state: state["param_groups"][1].update(params=[2, 3, 4, 4])), ValueError, "each parameter once"),
+        (spoil(lambda state: state["param_groups"][1].update(params=[2, 3, 4, []])), ValueError, "'param_groups'"),
+        (spoil(lambda state: state["param_groups"][1].update(lr=None)), TypeError, "lr.*got None"),
+        (spoil(lambda state: state["param_groups"][1].update(amsgrad="no")), TypeError, "amsgrad.*got 'no'"),
         (spoil(lambda state: state["state"][5].update(more=np.ones(3))), ValueError, "'more'"),
         (spoil(lambda state: state["state"][5].update(exp_avg=np.ones((3, 1)))), ValueError, r"\(3, 1\)"),
         (spoil(lambda state: state["state"][5].update(exp_avg=1.0)), ValueError, "of parameter 5"),
@@ -621,10 +747,6 @@ def make_state(rule):
 
 # ---- what is refused
 
-P = nn.Parameter([1.0])
-Q = nn.Parameter([2.0])
-NAN = float("nan")
-
 
 @pytest.mark.parametrize(
     ("call", "error", "text"),
@@ -657,7 +779,14 @@ NAN = float("nan")
         (lambda: optim.SGD([{"params": [P], "momentum": 0.9}], nesterov=True), ValueError, "momentum and no dampening"),
         (lambda: optim.SGD([{"params": [P], "lr": -1}]), ValueError, "lr.*got -1"),
         (lambda: optim.SGD([{"params": [P], "lr": 0.1}], lr=-1), ValueError, "lr.*got -1"),
-        (lambda: optim.SGD([P], foreach=True), TypeError, "foreach"),
+        (lambda: optim.SGD([P], foreach=True), TypeError, "SGD has no foreach: leave it out, the parameters of"),
+        (lambda: optim.SGD([P], nonsense=True), TypeError, "nonsense"),
+        (lambda: optim.SGD([P]).zero_grad(set_to_none=True), TypeError, r"SGD.zero_grad\(\) has no set_to_none: write"),
+        (lambda: optim.SGD([P]).zero_grad(nonsense=1), TypeError, r"zero_grad\(\) takes no arguments, got nonsense"),
+        (lambda: optim.SGD([P], dampening=NAN), ValueError, "dampening.*got nan"),
+        (lambda: optim.SGD([P], nesterov="yes"), TypeError, "nesterov to be True or False, got 'yes'"),
+        (lambda: optim.SGD([P], lr=1j), TypeError, "lr.*got 1j"),
+        (lambda: optim.SGD([P], lr=np.ones(1)), TypeError, "lr.*got array"),
         (lambda: optim.SGD([P], 0.1, 0, 0, 0, False, True), TypeError, "positional"),
         (lambda: optim.Adam([P], lr=-1), ValueError, "Adam expects lr.*got -1"),
         (lambda: optim.Adam([P], eps=-1e-8), ValueError, "eps.*got -1e-08"),
@@ -668,7 +797,7 @@ NAN = float("nan")
         (lambda: optim.Adam([P], betas=(0.9, NAN)), ValueError, "betas"),
         (lambda: optim.Adam([P], betas=(0.9,)), ValueError, "betas"),
         (lambda: optim.Adam([P], betas=0.9), TypeError, "betas.*got 0.9"),
-        (lambda: optim.Adam([P], fused=True), TypeError, "fused"),
+        (lambda: optim.Adam([P], fused=True), TypeError, "Adam has no fused: leave it out"),
         (lambda: optim.AdamW([P], betas=(0.9, 2)), ValueError, "AdamW expects betas"),
         (lambda: optim.AdamW([P], decoupled_weight_decay=False), TypeError, "decoupled_weight_decay"),
         (lambda: optim.RMSprop([P], lr=-1), ValueError, "RMSprop expects lr"),
@@ -676,7 +805,8 @@ NAN = float("nan")
         (lambda: optim.RMSprop([P], eps=-1), ValueError, "eps"),
         (lambda: optim.RMSprop([P], momentum=-1), ValueError, "momentum"),
         (lambda: optim.RMSprop([P], weight_decay=-1), ValueError, "weight_decay"),
-        (lambda: optim.RMSprop([P], capturable=True), TypeError, "capturable"),
+        (lambda: optim.RMSprop([P], capturable=True), TypeError, "RMSprop has no capturable: leave it out"),
+        (lambda: optim.AdamW([P], differentiable=True), TypeError, "AdamW has no differentiable: leave it out"),
         (lambda: optim.Optimizer([P], {}).step(), NotImplementedError, "Optimizer has no update"),
     ],
 )  # fmt: skip
@@ -738,11 +868,194 @@ def test_arrays_that_cannot_be_trained_stop_the_step_before_it_begins(name, chan
     optimizer.step()
 
 
-def test_two_parameters_in_the_same_memory_are_refused():
-    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
-    model[1].weight.data = model[0].weight.data.T
-    with pytest.raises(ValueError, match=r"memory of its own.*use the one parameter in both places"):
-        optim.SGD(model.parameters()).step()
+MEMORY = np.zeros(24, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (MEMORY[:6].reshape(2, 3), MEMORY[:6].reshape(2, 3).T),
+        (MEMORY[:6], MEMORY[5:7]),
+        (MEMORY[4:8], MEMORY),
+        (MEMORY[::2], MEMORY[4:6]),
+        (MEMORY.reshape(4, 6)[:, 3], MEMORY.reshape(4, 6)[3]),
+    ],
+)
+@pytest.mark.parametrize("frozen", [None, 0, 1])
+def test_parameters_in_the_same_memory_are_refused_by_name(first, second, frozen):
+    params = [nn.Parameter([0.0]) for _ in range(4)]
+    for number, data in ((1, first), (3, second)):
+        params[number].data, params[number].grad = data, np.zeros_like(data)
+    if frozen is not None:
+        params[2 * frozen + 1].requires_grad = False
+    optimizer = optim.SGD([{"params": params[:2]}, {"params": params[2:]}])
+    text = (
+        "parameter 1 of group (0 and parameter 1 of group 1|1 and parameter 1 of group 0) with data in the same memory"
+    )
+    for call in (optimizer.step, optimizer.zero_grad, optimizer.flat_parameters):
+        with pytest.raises(ValueError, match=rf"memory of its own, got {text}: .*use the one parameter in both places"):
+            call()
+    assert params[1].data is first and params[3].data is second
+
+
+def test_parameters_beside_one_another_in_memory_are_not_refused():
+    params = [nn.Parameter(np.zeros(6)) for _ in range(4)]
+    places = MEMORY[:12:2], MEMORY[1:12:2], MEMORY[12:18], MEMORY[12:18]
+    for p, data in zip(params, places, strict=True):
+        p.data, p.grad = data, np.ones(6)
+    params[2].requires_grad = params[3].requires_grad = False  # these share what stays where it is
+    optimizer = optim.SGD(params, lr=1.0)
+    optimizer.step()
+    assert [p.data.tolist() for p in params] == [[-1] * 6, [-1] * 6, [0] * 6, [0] * 6]
+    params[3].requires_grad = True
+    with pytest.raises(ValueError, match="parameter 2 of group 0 and parameter 3 of group 0"):
+        optimizer.step()
+    assert params[0].data.tolist() == [-1] * 6
+
+
+# ---- settings that are changed by hand
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "text"),
+    [
+        ("lr", None, TypeError, "Adam expects lr to be a number of at least 0, got None"),
+        ("lr", NAN, ValueError, "lr.*got nan"),
+        ("eps", -1.0, ValueError, "eps.*got -1.0"),
+        ("betas", [0.9, 1.5], ValueError, r"betas.*got \(0.9, 1.5\)"),
+        ("betas", (0.9, "a"), ValueError, "betas.*'a'"),
+        ("amsgrad", "no", TypeError, "amsgrad to be True or False, got 'no'"),
+        ("maximize", None, TypeError, "maximize to be True or False, got None"),
+        ("weight_decay", True, TypeError, "weight_decay.*got True"),
+        ("weight_decay", np.ones(2), TypeError, "weight_decay.*got array"),
+    ],
+)
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_setting_out_of_range_in_any_group_stops_the_step_before_it_begins(name, value, error, text, steps):
+    model, optimizer = train(*make("Adam"), range(steps))
+    optimizer.zero_grad()
+    gradients(model, steps)
+    expected = copy.deepcopy((model, optimizer))
+    good = optimizer.param_groups[1][name]
+    optimizer.param_groups[1][name] = value
+    with pytest.raises(error, match=text):
+        optimizer.step()
+    optimizer.param_groups[1][name] = good
+    assert_same((model, optimizer), expected)
+    optimizer.step()
+    expected[1].step()
+    assert_same((model, optimizer), expected)
+
+
+def test_a_missing_setting_and_nesterov_without_momentum_stop_the_step_too():
+    model, optimizer = train(*make("SGD"), range(1))
+    before = copy.deepcopy(weights(model))
+    momentum = optimizer.param_groups[1].pop("momentum")
+    with pytest.raises(ValueError, match="lacks settings of SGD: momentum"):
+        optimizer.step()
+    optimizer.param_groups[1]["momentum"] = momentum * 0
+    with pytest.raises(ValueError, match=r"momentum and no dampening for nesterov, got momentum=0.0 and dampening=0"):
+        optimizer.step()
+    for a, b in zip(weights(model), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "kind", [np.float64, np.float32, np.int64, np.longdouble, np.array, lambda value: np.array(value, np.float32)]
+)
+def test_numpys_numbers_become_pythons(kind):
+    optimizer = optim.Adam([P], lr=kind(1), eps=kind(2), betas=[kind(0), np.float32(0.5)], amsgrad=np.True_)
+    for group in (optimizer.param_groups[0], optimizer.defaults):
+        assert group["betas"] == (0, 0.5) and group["amsgrad"] is True and (group["lr"], group["eps"]) == (1, 2)
+        assert {type(number) for number in (group["lr"], group["eps"], *group["betas"])} <= {int, float}
+    optimizer.param_groups[0]["lr"] = kind(3)
+    optimizer.step()
+    assert type(optimizer.param_groups[0]["lr"]) in (int, float) and optimizer.param_groups[0]["lr"] == 3
+    optimizer.add_param_group({"params": Q, "lr": kind(2)})
+    assert type(optimizer.param_groups[1]["lr"]) in (int, float)
+
+
+def test_a_numpy_number_equal_to_the_one_that_was_there_is_no_stowaway():
+    plain, other = make("AdamW"), make("AdamW")
+    train(*plain, range(1))
+    train(*other, range(1))
+    for group in other[1].param_groups:
+        group.update(lr=np.float64(group["lr"]), betas=tuple(map(np.float64, group["betas"])))
+    assert_same(train(*other, range(1, 3)), train(*plain, range(1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "switch", "kept"), [("Adam", "amsgrad", "max_exp_avg_sq"), ("RMSprop", "centered", "grad_avg")]
+)
+def test_a_switch_that_is_thrown_in_between_adds_and_drops_what_the_rule_keeps(rule, switch, kept):
+    model, optimizer = train(*make(rule), range(2))
+    assert kept in optimizer.state_dict()["state"][0]
+    for on in (False, True):
+        optimizer.param_groups[0][switch] = on
+        train(model, optimizer, range(2, 4))
+        state = optimizer.state_dict()
+        assert (kept in state["state"][0]) is on and kept in state["state"][5]
+        optimizer.load_state_dict(state)
+    assert all(np.isfinite(array).all() for array in weights(model))
+
+
+def test_a_group_that_is_replaced_by_hand_is_followed():
+    p = nn.Parameter([1.0])
+    optimizer = optim.SGD([p], lr=1.0)
+    p.grad += 1
+    optimizer.step()
+    optimizer.param_groups[0] = {**optimizer.param_groups[0], "lr": 2.0}
+    optimizer.step()
+    assert p.data == -2
+
+
+# ---- hooks
+
+
+def test_hooks_run_before_each_step_in_order_until_they_are_removed():
+    calls = []
+    p = nn.Parameter([1.0])
+    optimizer = optim.SGD([p], lr=1.0)
+
+    def clip(given, args, kwargs):
+        assert given is optimizer and args == () and kwargs == {}
+        calls.append("clip")
+        np.clip(p.grad, -1, 1, out=p.grad)
+
+    def halve(given, args, kwargs):
+        calls.append("halve")
+        given.param_groups[0]["lr"] = 0.5
+        second.remove()
+        return args, kwargs
+
+    first = optimizer.register_step_pre_hook(clip)
+    second = optimizer.register_step_pre_hook(halve)
+    p.grad += 3
+    optimizer.step()
+    assert calls == ["clip", "halve"] and p.data == 0.5
+    optimizer.step()
+    assert calls == ["clip", "halve", "clip"]
+    first.remove()
+    first.remove()
+    optimizer.step()
+    assert len(calls) == 3
+
+
+def test_a_hook_that_raises_stops_the_step_and_a_copy_has_no_hooks():
+    def fail(optimizer, args, kwargs):
+        raise ArithmeticError("no")
+
+    model, optimizer = make("SGD")
+    gradients(model, 0)
+    before = copy.deepcopy(weights(model))
+    optimizer.register_step_pre_hook(fail)
+    with pytest.raises(ArithmeticError, match="no"):
+        optimizer.step()
+    for a, b in zip(weights(model), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+    train(*copy.deepcopy((model, optimizer)), range(1))
+    with pytest.raises(TypeError, match="SGD expects a hook to be a function, got 3"):
+        optimizer.register_step_pre_hook(3)
 
 
 # ---- rules of one's own, and how it is shown

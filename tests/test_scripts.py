@@ -1,9 +1,14 @@
 """The scripts as people run them: what they print, write and refuse."""
 
+import argparse
 import csv
 import json
+import math
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +143,8 @@ def test_toy_stops_where_the_loss_is_not_finite():
         (["--epochs", "1", "--plot", "toy.unknown"], "toy.unknown"),
         (["--epochs", "1", "--metrics", "no/such/folder/m.json"], "no/such/folder/m.json"),
         (["--epochs", "1", "--checkpoint", "no/such/folder/c"], "no/such/folder/c"),
+        (["--checkpoint", ""], "--checkpoint expects the name of a file"),
+        (["--plot", "one", "--metrics", "./one"], "--metrics ./one would overwrite --plot one"),
     ],
 )
 def test_toy_refuses(args, text, tmp_path):
@@ -154,6 +161,164 @@ def test_without_matplotlib_it_says_so_and_still_trains(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0 and "handgrad[plot]" in done.stderr and "test loss" in done.stdout
     assert not (tmp_path / "p.png").exists()
+
+
+# ---- whatever happens to standard output, the files are written
+
+ALL_FILES = ["--epochs", "1", "--plot", "p.png", "--metrics", "m.json", "--checkpoint", "c"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes descriptors as a shell does")
+@pytest.mark.parametrize("output", ["nobody reads", "closed", "closed with standard error", "full"])
+def test_results_do_not_depend_on_standard_output(output, tmp_path):
+    command = [sys.executable, "-u", str(ROOT / "scripts" / "train_toy.py"), *ALL_FILES]
+    options = {"stderr": subprocess.PIPE, "cwd": tmp_path, "text": True}
+    if output == "nobody reads":
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(command, stdout=writing, **options)
+        os.close(writing)
+    elif output == "full":
+        if not os.path.exists("/dev/full"):
+            pytest.skip("needs /dev/full")
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(command, stdout=full, **options)
+    else:
+        shell = 'exec "$@" >&-' + " 2>&-" * (output != "closed")
+        done = subprocess.run(["sh", "-c", shell, "sh", *command], **options)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ("standard output: No space left on device\n" if output == "full" else "")
+    assert sorted(os.listdir(tmp_path)) == ["c", "m.json", "p.png"]
+    assert nn.load(tmp_path / "c")["history"]
+
+
+def test_text_for_standard_output_may_be_cut_off():
+    command = [sys.executable, str(ROOT / "scripts" / "explain.py"), "--format", "text"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout.readline()
+        running.stdout.close()
+        assert running.wait() == 0 and running.stderr.read() == ""
+
+
+# ---- what stops a script ends it in one line
+
+
+def raised(error):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (KeyboardInterrupt(), "interrupted"),
+        (MemoryError(), "name: there is not enough memory"),
+        (MemoryError("Unable to allocate 3 TiB"), "name: there is not enough memory. Unable to allocate 3 TiB"),
+        (FileNotFoundError(2, "No such file or directory", "gone.csv"), "name: gone.csv: No such file or directory"),
+        (OSError("odd"), "name: odd"),
+        (ValueError("Linear(1, 1) expects"), "name: Linear(1, 1) expects"),
+        (TypeError("not so"), "name: not so"),
+        (RecursionError("maximum recursion"), "name: maximum recursion"),
+        (KeyError("x"), "name: KeyError: 'x' (unexpected; `python -X dev` shows where)"),
+        (EOFError("ended"), "name: EOFError: ended (unexpected; `python -X dev` shows where)"),
+    ],
+)
+def test_whatever_is_raised_ends_in_a_line(error, text, monkeypatch):
+    import common
+
+    monkeypatch.setattr(sys, "argv", ["folder/name"])
+    with pytest.raises(SystemExit) as caught:
+        common.run(raised(error))
+    assert caught.value.code == text
+
+
+def test_an_interrupted_script_says_so(tmp_path):
+    command = [sys.executable, str(ROOT / "scripts" / "train_toy.py"), "--epochs", "100000", "--checkpoint", "c"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+        while not (tmp_path / "c").exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        text = running.communicate()[1]
+    assert running.returncode == 1 and text == "interrupted: --resume goes on from the checkpoint\n"
+    assert os.listdir(tmp_path) == ["c"] and nn.load(tmp_path / "c")["history"]["train_loss"]
+
+
+# ---- what is written
+
+
+def test_json_has_null_for_what_is_not_finite(tmp_path):
+    import common
+
+    values = {"nan": math.nan, "deep": [(1.5, -math.inf)], "numpy": np.float64("nan"), "text": "NaN", "count": 3}
+    common.write_json(values, str(tmp_path / "m.json"))
+    read = json.loads((tmp_path / "m.json").read_text(), parse_constant=pytest.fail)
+    assert read == {"nan": None, "deep": [[1.5, None]], "numpy": None, "text": "NaN", "count": 3}
+
+
+def test_a_picture_that_finds_the_disk_full_leaves_the_old_one(tmp_path):
+    resource = pytest.importorskip("resource")
+    import common
+
+    (tmp_path / "p.png").write_bytes(b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(SystemExit, match=r"cannot write the picture .*File too large"):
+            common.save_figure(common.new_figure(3, 3), str(tmp_path / "p.png"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "p.png").read_bytes() == b"old" and os.listdir(tmp_path) == ["p.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("p.svg", b"<?xml"), ("p.pdf", b"%PDF"), ("P.PNG", b"\x89PNG"), ("p", b"\x89PNG")]
+)
+def test_pictures_of_every_format(name, start, tmp_path):
+    import common
+
+    common.save_figure(common.new_figure(3, 3), str(tmp_path / name))
+    assert (tmp_path / name).read_bytes().startswith(start) and os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links and pipes")
+@pytest.mark.parametrize(
+    ("reads", "writes", "text"),
+    [
+        ({}, {"--save": ""}, "--save expects the name of a file, got an empty one"),
+        ({"FILE": ""}, {}, "FILE expects the name of a file"),
+        ({}, {"--save": "none/m"}, "--save none/m: there is no folder none"),
+        ({}, {"--save": "folder"}, "--save folder: expected a regular file"),
+        ({}, {"--save": "new/"}, "there is no folder new"),
+        ({}, {"--save": "folder/"}, "--save folder/: expected a regular file"),
+        ({}, {"--save": "pipe"}, "--save pipe: expected a regular file"),
+        ({}, {"--save": "/dev/null"}, "--save /dev/null: expected a regular file"),
+        ({"FILE": "table"}, {"--save": "table"}, "--save table would overwrite FILE table"),
+        ({"FILE": "table"}, {"--save": "./folder/../table"}, "--save ./folder/../table would overwrite FILE table"),
+        ({"FILE": "table"}, {"--save": "link"}, "--save link would overwrite FILE table"),
+        ({"FILE": "link"}, {"--save": "table"}, "--save table would overwrite FILE link"),
+        ({"FILE": "table"}, {"--save": "hard"}, "--save hard would overwrite FILE table"),
+        ({}, {"--plot": "new", "--save": "./new"}, "--save ./new would overwrite --plot new"),
+        ({"FILE": "table", "--predict": "table"}, {"--save": "new", "--plot": None}, None),
+    ],
+)
+def test_files_that_would_be_lost_are_refused_at_once(reads, writes, text, tmp_path, monkeypatch, capsys):
+    import common
+
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("folder")
+    os.mkfifo("pipe")
+    Path("table").write_text("x,y")
+    os.symlink("table", "link")
+    os.link("table", "hard")
+    if text is None:
+        common.check_paths(argparse.ArgumentParser(), reads=reads, writes=writes)
+    else:
+        with pytest.raises(SystemExit):
+            common.check_paths(argparse.ArgumentParser(), reads=reads, writes=writes)
+        assert text in capsys.readouterr().err
 
 
 def test_csv_regression_saves_a_model_that_predicts_new_rows(tmp_path):

@@ -26,12 +26,12 @@ def csv_script(monkeypatch, capsys, tmp_path):
     import train_csv
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["train_csv.py"])
 
     def run(*args):
         code = None
         try:
-            train_csv.main(list(map(str, args)))
+            monkeypatch.setattr(sys, "argv", ["train_csv.py", *map(str, args)])
+            train_csv.main()
         except SystemExit as end:
             code = end.code
         return Done(code, *capsys.readouterr())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import CASES
+from cases import CASES, golden
 from planted import spoil
 from textbook import CORRECT
 
@@ -62,15 +62,20 @@ def test_verify_compares_outputs_dtypes_and_shapes(verify):
         def forward(self, x):
             return super().forward(x).astype(np.float64)
 
-    golden = nn.load(ROOT / "tests" / "golden.npz")["Tanh"]
+    record = golden.read_all()["Tanh"]
     for build, columns in (
         (nn.Tanh, set()),
         (Offset, {"PyTorch, float64"}),
         (Wide, {"PyTorch, float32", "slopes, float32"}),
     ):
-        row = verify.Row("Tanh", build, case.draw, golden)
+        row = verify.Row(dataclasses.replace(case, build=build), record)
         verify.against_slopes(row, 0)
         verify.against_pytorch(row)
         assert {fault.split(": ")[1] for fault in row.faults} == columns
+    for found, fine in (({}, False), ({"": None}, False), ({"": np.ones(2, "f")}, False), ({"": np.ones(2)}, True)):
+        row = verify.Row(case)
+        row.enter("slopes, float64", found, {"": np.ones(2)}, np.float64)
+        row.enter("slopes, float64", {"": None}, {"": None}, np.float64)
+        assert row.faults == [] if fine else "off by inf" in row.faults[0]
     assert verify.relative(np.ones(2), np.ones(3)) == np.inf and verify.relative(np.zeros(2), np.zeros(2)) == 0
     assert verify.relative(np.array([1.0, 2.0]), np.array([1.0, 4.0])) == 0.5

@@ -1,13 +1,13 @@
-"""Write tests/golden.npz: PyTorch's forwards and gradients of every row of tests/cases.py, in float64.
+"""Write tests/golden: PyTorch's forwards and gradients of every row of tests/cases, in float64.
 
-Run by hand where PyTorch is installed, after adding rows: `python tools/golden.py`. The test suite reads the file
-and needs no PyTorch. A row's repr builds the PyTorch module too: names and arguments are the same.
+    python tools/golden.py              every family
+    python tools/golden.py linear       those of tests/cases/linear.py alone
+
+Run by hand where PyTorch is installed, after adding rows. The tests read the files and need no PyTorch.
 """
 
-import copy
-import math
+import argparse
 import sys
-from collections import OrderedDict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,113 +15,53 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from cases import CASES  # noqa: E402
-
-import nn  # noqa: E402
-
-
-class ConcatTable(torch.nn.ModuleDict):
-    """Branches, which PyTorch has not either."""
-
-    def __init__(self, *branches):
-        named = branches[0] if isinstance(branches[0], dict) else {str(i): b for i, b in enumerate(branches)}
-        super().__init__(named)
-
-    def forward(self, x):
-        return tuple(branch(x) for branch in self.values())
+from cases import FAMILIES, Case, Setup, golden  # noqa: E402
+from cases.trees import flat, mapped  # noqa: E402
 
 
-class ParallelTable(ConcatTable):
-    def forward(self, xs):
-        return tuple(branch(x) for branch, x in zip(self.values(), xs, strict=True))
+def computed(case: Case, mode: str) -> tuple[dict, dict]:
+    """Return what PyTorch is given in a mode, and the output and all gradients that it computes."""
+    setup = Setup(case, mode)
+    given = {"inputs": setup.inputs, "state": setup.module.state_dict()}
+    twin = case.twin(setup.module)
+    inputs = mapped(torch.tensor, setup.inputs)
+    for index, x in enumerate(inputs):
+        if index not in setup.targets:
+            mapped(lambda leaf: leaf.requires_grad_(leaf.is_floating_point()), x)
+    y = twin(*inputs)
+    given["grad_output"] = setup.upstream(y)
+    torch.autograd.backward([*flat(y).values()], [*flat(mapped(torch.tensor, given["grad_output"])).values()])
+    gradients = {
+        "grad_inputs": mapped(lambda leaf: leaf.grad, inputs),
+        "grad_parameters": {name: p.grad for name, p in twin.named_parameters()},
+    }
+    return given, mapped(lambda leaf: leaf.detach().numpy(), {"output": y} | gradients)
 
 
-class Residual(ConcatTable):
-    def forward(self, x):
-        return sum(super().forward(x)) + (x if len(self) == 1 else 0)
+def record(case: Case) -> dict:
+    """Return a row's golden numbers, by part."""
+    given, results = computed(case, "eval")
+    if case.drawn:
+        return given | {"eval": results}
+    _, training = computed(case, "train")
+    pairs = zip(flat(training).values(), flat(results).values(), strict=True)
+    if all(np.array_equal(a, b) for a, b in pairs):
+        return given | {"both": results}
+    return given | {"train": training, "eval": results}
 
 
-class CAddTable(torch.nn.Module):
-    def forward(self, xs):
-        return sum(xs)
-
-
-class CMulTable(torch.nn.Module):
-    def forward(self, xs):
-        return math.prod(xs)
-
-
-class JoinTable(torch.nn.Module):
-    def __init__(self, dim):
-        super().__init__()
-        self.dim = dim
-
-    def forward(self, xs):
-        return torch.cat(xs, self.dim)
-
-
-class HalfSquaredLoss(torch.nn.Module):
-    """The one loss that PyTorch has not, in PyTorch's own operations."""
-
-    def __init__(self, reduction="mean"):
-        super().__init__()
-        self.reduction = reduction
-
-    def forward(self, prediction, target):
-        values = 0.5 * (prediction - target).pow(2).flatten(1).sum(1)
-        return {"mean": values.mean, "sum": values.sum, "none": values.clone}[self.reduction]()
-
-
-def torch_module(module):
-    """Build PyTorch's module from the repr of ours, with the same state."""
-
-    def tensors(loss):
-        return lambda **settings: loss(
-            **{name: torch.tensor(v) if isinstance(v, list) else v for name, v in settings.items()}
-        )
-
-    def sequential(*layers):
-        named = layers and isinstance(layers[0], dict)
-        return torch.nn.Sequential(OrderedDict(layers[0])) if named else torch.nn.Sequential(*layers)
-
-    own = (HalfSquaredLoss, ConcatTable, ParallelTable, Residual, CAddTable, CMulTable, JoinTable)
-    names = vars(torch.nn) | {twin.__name__: twin for twin in own} | {"Sequential": sequential}
-    for name in ("CrossEntropyLoss", "BCEWithLogitsLoss"):
-        names[name] = tensors(names[name])
-    twin = eval(repr(copy.deepcopy(module).float()), names).double()  # float, since PyTorch takes no dtype by name
-    state = {name: torch.tensor(value) for name, value in module.state_dict().items()}
-    if not isinstance(module, nn.Loss):  # PyTorch's losses keep their weights out of some states
-        twin.load_state_dict(state)
-    return twin.train(module.training)
-
-
-def golden(case, number):
-    """Return the inputs, the state, and what PyTorch makes of them, in both modes where it can be compared."""
-    rng = np.random.default_rng(number)
-    module = case.build().double()
-    for parameter in module.parameters():
-        parameter.data[...] = rng.normal(size=parameter.data.shape)
-    inputs = case.draw(rng)
-    record = {"inputs": list(inputs), "state": module.state_dict()}
-    for mode in ("train", "eval"):
-        if case.drawn and mode == "train":
-            continue
-        twin = torch_module(module.train(mode == "train"))
-        xs = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in inputs]
-        if isinstance(module, nn.Loss):
-            xs[1].requires_grad_(False)
-        y = twin(*xs)
-        g = torch.tensor(rng.normal(size=tuple(y.shape)))
-        y.backward(g)
-        record[mode] = {
-            "grad_output": g.numpy(),
-            "output": y.detach().numpy(),
-            "grad_inputs": [None if x.grad is None else x.grad.numpy() for x in xs],
-            "grad_parameters": {name: p.grad.numpy() for name, p in twin.named_parameters()},
-        }
-    return record
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("families", nargs="*", metavar="FAMILY", help=f"among {', '.join(FAMILIES)} (default: all)")
+    families = parser.parse_args().families or [*FAMILIES]
+    if unknown := set(families) - FAMILIES.keys():
+        parser.error(f"no family {', '.join(sorted(unknown))}: expected {', '.join(FAMILIES)}")
+    golden.FOLDER.mkdir(exist_ok=True)
+    for family in families:
+        path = golden.FOLDER / f"{family}.json"
+        golden.write(path, {case.name: record(case) for case in FAMILIES[family]})
+        print(f"wrote {len(FAMILIES[family])} rows to {path.relative_to(ROOT)}, from PyTorch {torch.__version__}")
 
 
 if __name__ == "__main__":
-    nn.save({case.name: golden(case, number) for number, case in enumerate(CASES)}, ROOT / "tests" / "golden.npz")
-    print(f"wrote {len(CASES)} rows to tests/golden.npz, from PyTorch {torch.__version__}")
+    main()

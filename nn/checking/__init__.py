@@ -1,9 +1,13 @@
 """Gradient checking: whether a module's backward is the derivative of its forward, and if it is not, what went wrong.
 
-`check` has `gradcheck` itself. `experiment` runs the module, `protocol` sees to what backward owes besides numbers,
-`comparing` holds its gradients against slopes, `evidence`, `diagnosis` and `vocabulary` name what is wrong, and
-`report` shows it.
+`check` has `gradcheck` itself. `experiment` runs the module from a pinned `state`, `protocol` sees to what backward
+owes besides numbers, `measure` takes numerical derivatives and compares gradients with them, `evidence`, `diagnosis`
+and `vocabulary` name what is wrong, and `report` shows it.
 """
 
 from .check import gradcheck as gradcheck
+from .measure import Function as Function
+from .measure import NumericalGradient as NumericalGradient
 from .report import GradcheckError as GradcheckError
+from .state import ModuleState as ModuleState
+from .state import RandomState as RandomState

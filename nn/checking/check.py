@@ -9,23 +9,34 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import tree
 from ..losses.base import Loss
 from ..module import Module, watching
 from ..parameter import NUMERIC
 from ..random import default_generator
-from ..tree import leaves, named_leaves, with_leaves
-from .comparing import Comparison, Sample, compare
 from .diagnosis import diagnose
 from .evidence import Evidence
-from .experiment import Chance, Experiment, is_floating, unflat
-from .protocol import Passes, again, examine
+from .experiment import Experiment
+from .measure import Comparison, Sample, compare
+from .protocol import examine
 from .report import Fault, GradcheckError, Report
+from .state import RandomState
 
 WORST = 5  # entries that a report shows of a wrong gradient
+NEARLY_ZERO = 0.1  # of the entries: where fewer are not zero, a gradient is looked at elsewhere
+ENOUGH = 0.5  # of the entries, not zero at one point or another, are enough
+FEW_SAMPLES = 4  # where fewer come in, a wrong gradient can look right by chance
+POINTS = 4  # further ones that are looked at, in any case for few samples, else until entries enough were not zero
+MOST_POINTS = 10  # further ones that are looked at where all entries stay zero
 
 NOT_MEASURABLE = (
-    "Central differences with steps of many sizes contradict one another, here and beside: forward jumps, or computes "
+    "Central differences with steps of many sizes contradict one another, here and nearby: forward jumps, or computes "
     "in a lower precision than float64. Nothing can be said of the gradient."
+)
+ELSEWHERE = "right at the given point, and wrong at another point, drawn at random: the numbers are from there."
+NO_PARAMETER = (
+    "a float array that is no Parameter, so that it has no gradient to check. An nn.Parameter is trained, an nn.Buffer "
+    "kept."
 )
 
 
@@ -39,12 +50,13 @@ def gradcheck(
     generator: np.random.Generator | int | None = 0,
     raise_exception: bool = True,
 ) -> Report:
-    """Hold every gradient that a module's backward gives against central differences, and name what is wrong with it.
+    """Compare every gradient that a module's backward gives with central differences, and name what is wrong with it.
 
     Each input and each parameter is checked, in training and in evaluation mode, under a random upstream gradient and
     with the same randomness in each evaluation. So is what backward owes besides: gradients add up, arguments stay as
-    they are, nothing is left over from earlier calls. All runs in float64 on copies: the module, the inputs and every
-    generator stay as they are.
+    they are, nothing is left over from earlier calls. Where a gradient is zero nearly everywhere, or fewer than four
+    samples come in, further points are drawn at random, and what stays zero at all of them is told. All runs in float64
+    on copies: the module, the inputs and every generator stay as they are.
 
     Args:
         module: what to check. A Loss is called with (prediction, target).
@@ -77,19 +89,19 @@ def gradcheck(
     whole = module if loss is None else _Whole(module, loss)
     names = _names(module, len(inputs), loss is not None)
     point = {name: _prepared(name, value) for name, value in zip(names, inputs, strict=True)}
-    optional = {name for name, _ in named_leaves(point) if name == "target" or not module.needs_input_grad}
+    optional = {name for name, _ in tree.named_leaves(point) if name == "target" or not module.needs_input_grad}
     seed = int(default_generator(generator).spawn(1)[0].integers(2**63))
-    check = _Check(optional, full, tolerance, seed, ones=loss is not None)
+    state = RandomState()
+    check = _Check(state, optional, full, tolerance, seed, chained=loss is not None)
     modes = [True, False] if training is None else [training]
-    chance = Chance()
     try:
         prototype = _prototype(whole)
-        report = check.report(repr(whole), prototype, point, chance, modes)
+        report = check.report(repr(whole), prototype, point, modes)
         if not report and any(prototype.children()):
             settings = {"training": training, "full": full, "tolerance": tolerance, "generator": seed}
             report.inside = _inside(prototype.train(report.faults[0].modes[0] == "train"), point, settings)
     finally:
-        chance.restore()
+        state.restore()
     if raise_exception and not report:
         raise GradcheckError(report) from next((fault.cause for fault in report.faults if fault.cause), None)
     return report
@@ -138,8 +150,8 @@ def _prepared(name: str, value: Any) -> Any:
             raise ValueError(f"gradcheck expects {name} to be finite, got {array[~np.isfinite(array)][0]}")
         return array.astype(np.float64) if array.dtype.kind == "f" else array
 
-    nested_numbers = isinstance(value, list) and not any(isinstance(leaf, np.ndarray) for _, leaf in leaves(value))
-    return prepared(value) if nested_numbers else with_leaves(value, prepared)
+    nested_numbers = isinstance(value, list) and not any(isinstance(leaf, np.ndarray) for leaf in tree.leaves(value))
+    return prepared(value) if nested_numbers else tree.map(prepared, value)
 
 
 def _prototype(module: Module) -> Module:
@@ -156,155 +168,171 @@ def _prototype(module: Module) -> Module:
 # ---- the check
 
 
-@dataclass
-class _Look:
-    """What one mode shows before anything is measured.
-
-    passes: None where what is wrong leaves nothing to measure.
-    beside: the outputs at a point beside.
-    """
-
-    mode: str
-    experiment: Experiment
-    passes: Passes | None
-    faults: list[Fault]
-    beside: np.ndarray | None
-
-    def same(self, other: _Look) -> bool:
-        """Return whether the module does the same in the other mode, here and beside."""
-        a, b = self.passes, other.passes
-        if a is None or b is None or self.beside is None or other.beside is None:
-            return False
-        if a.gradients.keys() != b.gradients.keys() or self.faults != other.faults:
-            return False
-        pairs = [(a.outputs, b.outputs), (self.beside, other.beside)]
-        pairs += [(a.gradients[name], b.gradients[name]) for name in a.gradients]
-        return all(np.array_equal(x, y) for x, y in pairs)
-
-
-class _Held(NamedTuple):
-    """A gradient that was held against slopes, at the point that counts."""
+class _Result(NamedTuple):
+    """A gradient compared with the numerical one, at the point that counts."""
 
     experiment: Experiment
-    passes: Passes
     comparison: Comparison
+
+    @property
+    def wrong(self) -> bool:
+        return self.comparison.sample is not None
+
+    @property
+    def unjudged(self) -> bool:
+        """Whether nothing of it could be judged."""
+        return self.comparison.unjudged == self.comparison.measured
 
 
 @dataclass(frozen=True)
 class _Check:
     """The settings of a check, and its steps."""
 
+    state: RandomState
     optional: set[str]
     full: bool | None
     tolerance: float
     seed: int
-    ones: bool
+    chained: bool
 
-    def report(self, title: str, module: Module, point: dict[str, Any], chance: Chance, modes: list[bool]) -> Report:
-        looks = [self.look(module.train(training), point, chance) for training in modes]
-        arrays = {name for look in looks for name in look.experiment.arrays}
+    def rng(self) -> np.random.Generator:
+        """Return a generator that starts afresh from the seed."""
+        return np.random.default_rng(self.seed)
+
+    def report(self, title: str, module: Module, inputs: dict[str, Any], modes: list[bool]) -> Report:
+        """Check the module in each mode."""
+        experiments = [Experiment(module.train(training), inputs, self.state) for training in modes]
+        faults = [self.examined(experiment) for experiment in experiments]
+        arrays = {name for experiment in experiments for name in experiment.arrays}
         if not arrays:
             raise ValueError("gradcheck expects a floating input or a parameter, got none: nothing has a gradient")
-        report = Report(title, [look.mode for look in looks])
-        for name, leaf in named_leaves(point):
-            if not is_floating(leaf):
+        report = Report(title, [experiment.mode for experiment in experiments])
+        for name, leaf in tree.named_leaves(inputs):
+            if not tree.is_floating(leaf):
                 report.skipped[name] = "not floating: no gradient"
             elif name not in arrays:
                 report.skipped[name] = "a target: no gradient" if name == "target" else "needs_input_grad is False"
-        same = len(looks) == 2 and looks[0].same(looks[1])
-        for look in looks[:1] if same else looks:
-            others = [other.experiment for other in looks if other is not look and not same]
-            for fault in look.faults + self.wrong(look, others[0] if others else None, report):
-                fault.modes = list(report.modes) if same else [look.mode]
-                report.add(fault)
+        for name in experiments[0].constants():
+            report.note(f"{name}: {NO_PARAMETER}")
+        one, other = experiments[0], experiments[-1]
+        if one is not other and faults[0] == faults[1] and self.same(one, other):
+            report.add([*faults[0], *self.wrong(one, None, report)], report.modes)
+        else:
+            for experiment, known in zip(experiments, faults, strict=True):
+                opposite = None if one is other else one if experiment is other else other
+                report.add([*known, *self.wrong(experiment, opposite, report)], [experiment.mode])
         return report
 
-    def look(self, module: Module, point: dict[str, Any], chance: Chance) -> _Look:
-        """Run the passes in the module's mode."""
-        mode = "train" if module.training else "eval"
-        experiment = Experiment(*copy.deepcopy((module, point)), chance)
+    def examined(self, experiment: Experiment) -> list[Fault]:
+        """Run the passes at the point; return what is wrong with them, whatever the numbers."""
         try:
-            passes, faults = examine(experiment, self.optional, np.random.default_rng(self.seed), self.ones)
+            return examine(experiment, self.optional, self.rng(), self.chained)
         except Exception as error:
-            error.add_note(f"(raised while gradcheck ran {module!r} in {mode} mode)")
+            error.add_note(f"(raised while gradcheck ran {experiment.module!r} in {experiment.mode} mode)")
             raise
-        beside = None
-        with contextlib.suppress(Exception), np.errstate(all="ignore"):
-            beside = experiment.moved(np.random.default_rng(self.seed)).outputs()
-        return _Look(mode, experiment, passes, faults, beside)
 
-    def wrong(self, look: _Look, other: Experiment | None, report: Report) -> list[Fault]:
+    def same(self, one: Experiment, other: Experiment) -> bool:
+        """Return whether a module does the same in both modes, here and at a point nearby."""
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
+            a, b = ([e.value, e.moved(self.rng()).outputs(), *e.gradients.values()] for e in (one, other))
+            return one.gradients.keys() == other.gradients.keys() and all(map(np.array_equal, a, b))
+        return False
+
+    # ---- the numbers
+
+    def wrong(self, experiment: Experiment, other_mode: Experiment | None, report: Report) -> list[Fault]:
         """Return the faults in the numbers, and enter errors and notes into the report."""
-        if look.passes is None:
-            return []
-        shaky = {fault.name for fault in look.faults if fault.kind in ("random backward", "stale values")}
-        names = [name for name in look.passes.gradients if name not in shaky]
-        held = {name: self.held(look.experiment, look.passes, name) for name in names}
+        results = {name: self.judged(experiment, name) for name in experiment.gradients}
+        further = self.look_further(experiment, results, report)
+        results |= further
         faults = []
-        for name, (experiment, _, comparison) in held.items():
-            report.errors[name] = max(comparison.error, report.errors.get(name, 0.0))
-            if comparison.sample is not None:
-                faults.append(_fault(self.evidence(name, held, comparison.sample, other), comparison.error))
-            elif comparison.unjudged == comparison.looked_at > 0:
+        for name, (point, (error, measured, unjudged, sample)) in results.items():
+            report.errors[name] = max(error, report.errors.get(name, 0.0))
+            if sample is not None:
+                faults.append(_fault(self.evidence(name, results, sample, other_mode), error))
+                if name in further:
+                    report.note(f"{name}: {ELSEWHERE}")
+            elif unjudged == measured > 0:
                 faults.append(Fault(name, "not measurable", NOT_MEASURABLE))
-            elif comparison.unjudged:
-                entries = f"{comparison.unjudged} of {comparison.looked_at} entries"
+            elif unjudged:
+                entries = f"{unjudged} of {measured} entries"
                 report.note(f"{name}: {entries} could not be judged, at a kink, a tie or an edge, or for float32.")
-            elif comparison.error > self.tolerance:
-                report.note(f"{name}: measured to {comparison.error:.0e} at best. Is something computed in float32?")
-            elif experiment is not look.experiment:
-                report.note(f"{name}: not differentiable here (a kink such as ReLU's at 0, a tie); judged 1 % beside.")
+            elif error > self.tolerance:
+                report.note(f"{name}: measured to {error:.0e} at best. Is something computed in float32?")
+            elif point is not experiment:
+                report.note(f"{name}: not differentiable here (a kink such as ReLU's at 0, a tie); judged 1 % away.")
         return faults
 
-    def held(self, experiment: Experiment, passes: Passes, name: str) -> _Held:
-        """Hold a gradient against slopes; where a kink is in the way, at points on either side, which count then."""
-        here = _Held(experiment, passes, self.compared(experiment, passes, name))
-        if here.comparison.sample is not None or not here.comparison.unjudged:
+    def judged(self, experiment: Experiment, name: str) -> _Result:
+        """Judge a gradient; where a kink is in the way, at points on either side, which count then."""
+        here = self.compared(experiment, name)
+        if here.wrong or not here.comparison.unjudged:
             return here
         for ways in ((1, -1), (0,)):
-            sides = [side for way in ways if (side := self.beside(experiment, passes, name, way))]
+            nearby = [self.elsewhere(experiment.moved(self.rng(), way), [name]) for way in ways]
+            sides = [side[name] for side in nearby if name in side and not side[name].unjudged]
             if sides:
-                return next((side for side in sides if side.comparison.sample is not None), sides[0])
+                return next((side for side in sides if side.wrong), sides[0])
         return here
 
-    def beside(self, experiment: Experiment, passes: Passes, name: str, way: float) -> _Held | None:
-        """Hold a gradient against slopes at a point beside, unless it cannot be judged there either."""
-        with contextlib.suppress(Exception), np.errstate(all="ignore"):  # forward may not go there
-            moved = experiment.moved(np.random.default_rng(self.seed), way)
-            outputs, gradients = again(moved, passes, copy.deepcopy(moved.module))
-            if np.isfinite(outputs).all() and np.isfinite(gradients[name]).all():
-                there = passes._replace(outputs=outputs, gradients=gradients)
-                comparison = self.compared(moved, there, name)
-                if comparison.unjudged < comparison.looked_at:
-                    return _Held(moved, there, comparison)
-        return None
+    def look_further(self, experiment: Experiment, results: dict[str, _Result], report: Report) -> dict[str, _Result]:
+        """Judge gradients that are zero nearly everywhere, or that few samples made, at further points.
 
-    def compared(self, experiment: Experiment, passes: Passes, name: str) -> Comparison:
-        rng = np.random.default_rng(self.seed)
-        return compare(experiment, name, passes.gradients[name], passes.g, self.tolerance, self.full, rng)
+        What was zero at all points is entered into the report.
 
-    def evidence(self, name: str, held: dict[str, _Held], sample: Sample, other: Experiment | None) -> Evidence:
+        Returns:
+            Those that are wrong at a further point.
+        """
+        alive = {name: found.experiment.gradients[name] != 0 for name, found in results.items() if not found.wrong}
+        least = POINTS if experiment.samples < FEW_SAMPLES else 0
+        names = [name for name, nonzero in alive.items() if nonzero.size and (least or nonzero.mean() < NEARLY_ZERO)]
+        further: dict[str, _Result] = {}
+        for number in range(MOST_POINTS):
+            enough = ENOUGH if number < POINTS else 0.0
+            names = [name for name in names if number < least or alive[name].mean() < enough or not alive[name].any()]
+            if not names:
+                break
+            point = experiment.redrawn(np.random.default_rng([self.seed, number]), within=number % 2 > 0)
+            for name, found in self.elsewhere(point, names, full=False).items():
+                if found.wrong:
+                    further[name] = found
+                    names.remove(name)
+                elif not found.unjudged:
+                    alive[name] |= point.gradients[name] != 0
+        for name in alive.keys() - further.keys():
+            zeros, size = int((~alive[name]).sum()), alive[name].size
+            if zeros > (1 - NEARLY_ZERO) * size:
+                where, them = ("everywhere", "it") if zeros == size else (f"in {zeros} of {size} entries", "those")
+                text = f"{name}: the gradient is zero {where} at every point tried; nothing was proven of {them}."
+                report.unseen[name] = text
+        return further
+
+    def elsewhere(self, point: Experiment, names: list[str], full: bool | None = None) -> dict[str, _Result]:
+        """Judge gradients at another point; none where the module cannot go there."""
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
+            outputs, point.gradients = point.repeat()
+            if all(np.isfinite(array).all() for array in (outputs, *(point.gradients[name] for name in names))):
+                return {name: self.compared(point, name, full) for name in names}
+        return {}
+
+    def compared(self, experiment: Experiment, name: str, full: bool | None = None) -> _Result:
+        """Compare a gradient with the numerical one at a point."""
+        function, gradient = experiment.function(name), experiment.gradients[name]
+        full = self.full if full is None else full
+        return _Result(experiment, compare(function, gradient, experiment.g, self.tolerance, full, self.rng()))
+
+    def evidence(
+        self, name: str, results: dict[str, _Result], sample: Sample, other_mode: Experiment | None
+    ) -> Evidence:
         """Gather what is known of a wrong gradient."""
-        experiment, passes, _ = held[name]
-        gradient, on_grid = passes.gradients[name], np.ix_(*sample.grid)
-        shape = None if isinstance(passes.upstream, tuple | list | dict) else np.shape(passes.upstream)
-        true, peers = {}, set()
-        for key, (_, there, comparison) in held.items():
-            if key != name and there.gradients[key].shape == gradient.shape:
-                true[key] = there.gradients[key][on_grid]
+        experiment, true, wrong = results[name].experiment, {}, set()
+        for key, (point, comparison) in results.items():
+            if key != name and point.gradients[key].shape == experiment.gradients[name].shape:
+                true[key] = point.gradients[key][np.ix_(*sample.grid)]
                 if comparison.sample is not None:
-                    peers.add(key)
+                    wrong.add(key)
                     true[key] = comparison.sample.numeric
-
-        def back(g: np.ndarray) -> np.ndarray:
-            lent = passes._replace(upstream=unflat(g, passes.upstream))
-            try:
-                return again(experiment, lent, copy.deepcopy(experiment.module))[1][name][on_grid]
-            except Exception:  # the author's backward need not bear every gradient
-                return np.full(sample.error.shape, np.nan)
-
-        known = (name, experiment, other, sample, gradient, passes.g, shape, None if self.ones else back)
-        return Evidence(*known, true, peers)
+        return Evidence(name, experiment, other_mode, sample, self.chained, true, wrong)
 
 
 # ---- what is wrong

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from ..tree import named_leaves
-from .comparing import Sample, slopes
+from .. import tree
 from .experiment import Experiment
+from .measure import Sample
 
 SAME = 1e-5  # relative to the largest entry: how precise the evidence is
 CLEAR = 1e-3  # where some entries are right and others wrong, the right ones are so much less off
@@ -25,10 +24,7 @@ class Evidence:
     experiment: the point.
     other_mode: the same point in the other mode, if the module behaves differently there.
     sample: the entries, one by one.
-    whole: all of the gradient that backward gave.
-    g: the upstream gradient, flat.
-    output_shape: None for several outputs.
-    back: returns the gradient that backward gives for another upstream gradient; None for a chain, which has none.
+    chained: whether the module is a model with its loss, whose backward is given no upstream gradient.
     true: the true gradients of other arrays of the same shape, by name.
     peers: the names of the module's other wrong gradients.
     """
@@ -37,18 +33,20 @@ class Evidence:
     experiment: Experiment
     other_mode: Experiment | None
     sample: Sample
-    whole: np.ndarray
-    g: np.ndarray
-    output_shape: tuple[int, ...] | None
-    back: Callable[[np.ndarray], np.ndarray] | None
+    chained: bool
     true: dict[str, np.ndarray]
     peers: set[str]
 
     # ---- the arrays
 
     @property
+    def whole(self) -> np.ndarray:
+        """All of the gradient that backward gave."""
+        return self.experiment.gradients[self.name]
+
+    @property
     def analytic(self) -> np.ndarray:
-        """The gradient that backward gave."""
+        """The gradient that backward gave, on the grid."""
         return self.sample.analytic
 
     @cached_property
@@ -57,9 +55,9 @@ class Evidence:
         return np.where(self.sample.judged, self.sample.numeric, self.sample.analytic)
 
     @cached_property
-    def columns(self) -> np.ndarray:
+    def jacobian(self) -> np.ndarray:
         """The derivative of each output by each entry; one axis more."""
-        return np.nan_to_num(slopes(self.experiment, self.name, self.sample.grid))
+        return np.nan_to_num(self.experiment.jacobian(self.name, self.sample.grid))
 
     @property
     def wrong(self) -> np.ndarray:
@@ -100,20 +98,45 @@ class Evidence:
     # ---- inputs and outputs
 
     @cached_property
+    def g(self) -> np.ndarray:
+        """The upstream gradient, flat."""
+        return self.experiment.g
+
+    @property
+    def output_shape(self) -> tuple[int, ...] | None:
+        """None for several outputs."""
+        upstream = self.experiment.upstream
+        return None if isinstance(upstream, tuple | list | dict) else np.shape(upstream)
+
+    @property
+    def elementwise_shape(self) -> bool:
+        """Whether the one output is shaped like the array."""
+        return self.output_shape == self.whole.shape
+
+    def vjp(self, g: np.ndarray) -> np.ndarray:
+        """Return the gradient that backward gives for another upstream gradient; NaN where it raises, or has none."""
+        upstream = tree.unravel(g, self.experiment.upstream)
+        try:
+            _, gradients = self.experiment.repeat(upstream=upstream)
+        except Exception:  # the author's backward need not bear every gradient
+            return np.full(self.analytic.shape, np.nan)
+        return self.on_grid(gradients[self.name])
+
+    @cached_property
     def is_input(self) -> bool:
-        return self.name in dict(named_leaves(self.experiment.inputs))
+        return self.name in dict(tree.named_leaves(self.experiment.inputs))
 
     @cached_property
     def variables(self) -> dict[str, np.ndarray]:
         """For an input: the inputs and outputs that are shaped like it, and what losses make of them."""
         if not self.is_input:
             return {}
-        inputs = dict(named_leaves(self.experiment.inputs))
+        inputs = dict(tree.named_leaves(self.experiment.inputs))
         found = {name: x for name, x in inputs.items() if np.shape(x) == self.whole.shape}
-        if self.output_shape == self.whole.shape:
-            found["output"] = self.experiment.base.reshape(self.output_shape)
+        if self.elementwise_shape:
+            found["output"] = self.experiment.value.reshape(self.whole.shape)
         target = inputs.get("target")
-        if "target" in found:
+        if {"prediction", "target"} <= found.keys():
             found["(prediction - target)"] = found["prediction"] - found["target"]
         elif (
             target is not None
@@ -129,9 +152,9 @@ class Evidence:
         if "output" not in self.variables:
             return None
         own = self.on_grid(np.arange(self.g.size).reshape(self.whole.shape))
-        rest = self.columns.copy()
+        rest = self.jacobian.copy()
         np.put_along_axis(rest, own[..., None], 0, -1)
-        return own if np.abs(rest).max() <= SAME * np.abs(self.columns).max() else None
+        return own if np.abs(rest).max() <= SAME * np.abs(self.jacobian).max() else None
 
     def mixing(self) -> tuple[bool, bool, bool | None] | None:
         """Return whether samples mix: in the gradient, in the outputs, and in the outputs of the other mode.
@@ -139,7 +162,7 @@ class Evidence:
         They do where the upstream gradient of the first sample reaches the input's gradient in others.
         """
         batch = self.whole.shape[:1]
-        if not self.is_input or self.back is None or not self.output_shape or self.output_shape[:1] != batch:
+        if not self.is_input or self.chained or not self.output_shape or self.output_shape[:1] != batch:
             return None
         if len(self.sample.grid[0]) < 2:
             return None
@@ -149,16 +172,16 @@ class Evidence:
         def reaches(gradient: np.ndarray) -> bool:
             return bool(np.abs(gradient[self.sample.grid[0] > 0]).max() > SAME * np.abs(gradient).max())
 
-        there = self.columns_there
+        there = self.other_jacobian
         return (
-            reaches(self.back(first.ravel())),
-            reaches(self.columns @ first.ravel()),
+            reaches(self.vjp(first.ravel())),
+            reaches(self.jacobian @ first.ravel()),
             None if there is None else reaches(there @ first.ravel()),
         )
 
     @cached_property
-    def columns_there(self) -> np.ndarray | None:
+    def other_jacobian(self) -> np.ndarray | None:
         """What `columns` is in the other mode."""
-        if self.other_mode is None or self.other_mode.base.shape != self.experiment.base.shape:
+        if self.other_mode is None or self.other_mode.value.shape != self.experiment.value.shape:
             return None
-        return slopes(self.other_mode, self.name, self.sample.grid)
+        return self.other_mode.jacobian(self.name, self.sample.grid)

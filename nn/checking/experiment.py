@@ -1,188 +1,199 @@
-"""Experiments: a module is run again and again on copies, at a point and beside it, under the same chance each time."""
+"""Experiments: a module is run again and again on copies, at a point and at others, from the same state each time."""
 
 from __future__ import annotations
 
 import copy
-import random
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ..module import Module, held_generators
-from ..parameter import Buffer
-from ..random import default_generator, get_rng_state, set_rng_state
-from ..tree import leaves, named_leaves, with_leaves
-
-# ---- numbers in nested inputs and outputs
-
-
-def is_floating(leaf: Any) -> bool:
-    """Return whether a leaf is a number or an array of the kind that has a gradient."""
-    return np.asarray(leaf).dtype.kind == "f"
+from .. import tree
+from ..losses.base import Loss
+from ..module import Module
+from .measure import Function, numerical_jacobian, typical
+from .state import ModuleState, RandomState, advance
 
 
-def flat(tree: Any) -> np.ndarray:
-    """Return all floating numbers of a tree, end to end, in float64."""
-    found = [np.ravel(leaf) for _, leaf in leaves(tree) if is_floating(leaf)]
-    return np.concatenate(found, dtype=np.float64) if found else np.zeros(0)
-
-
-def unflat(numbers: np.ndarray, tree: Any) -> Any:
-    """Return numbers in the nesting and the shapes of a tree: the reverse of `flat`.
-
-    Example:
-        >>> unflat(np.array([1.0, 2.0, 3.0]), (np.zeros(2), None, np.zeros(())))
-        (array([1., 2.]), None, array(3.))
-    """
-    rest = iter(numbers)
-    return with_leaves(
-        tree,
-        lambda leaf: (
-            np.fromiter(rest, np.float64, np.size(leaf)).reshape(np.shape(leaf)) if is_floating(leaf) else leaf
-        ),
-    )
-
-
-# ---- chance
-
-
-# NumPy's old global generator is used nowhere here; an author's layer may draw from it.
-
-
-def _get_numpy_state() -> tuple:
-    name, key, *rest = np.random.get_state()  # noqa: NPY002
-    return name, np.asarray(key).tobytes(), *rest  # bytes, so that states compare
-
-
-def _set_numpy_state(state: tuple) -> None:
-    name, key, *rest = state
-    np.random.set_state((name, np.frombuffer(key, np.uint32), *rest))  # noqa: NPY002
-
-
-_DOORS: list[tuple[Callable[[], Any], Callable[[Any], None]]] = [
-    (get_rng_state, set_rng_state),
-    (_get_numpy_state, _set_numpy_state),
-    (random.getstate, random.setstate),
-]
-
-
-class Chance:
-    """The generators that any module can reach, as they stand: the library's, NumPy's old global one and Python's.
-
-    Those that a module holds need no care, since they are copied with it.
-    """
-
-    def __init__(self) -> None:
-        self._states = [(get, put, get()) for get, put in _DOORS]
-
-    def restore(self) -> None:
-        """Put the generators back."""
-        for _, put, state in self._states:
-            put(state)
-
-    def drawn(self) -> Chance:
-        """Return the part of this that has been drawn from, since it does not stand as it stood."""
-        part = copy.copy(self)
-        part._states = [kept for kept in self._states if kept[0]() != kept[2]]
-        return part
-
-
-def rewind(module: Module, start: Module) -> None:
-    """Put a used copy's buffers and generators back to where the module stood at the start; nothing else."""
-    members = dict(module._state())
-    for name, member in start._state():
-        if isinstance(member, Buffer) and name in members:
-            members[name].data = member.data.copy()
-    generators = held_generators(module)
-    for name, generator in held_generators(start).items():
-        if name in generators:
-            generators[name].bit_generator.state = generator.bit_generator.state  # in place: modules may share one
-
-
-def stir(module: Module) -> None:
-    """Draw from every generator within a module's reach, so that whoever draws next draws something else."""
-    own = [generator.random for generator in held_generators(module).values()]
-    draws: list[Callable[[], Any]] = [default_generator().random, np.random.random, random.random, *own]
-    for draw in draws:
-        draw()
-
-
-# ---- the point
+class MismatchError(Exception):
+    """Backward's gradients are not one an input, nested like the inputs."""
 
 
 class Experiment:
-    """A module at a point, in the mode that it is in.
+    """A module at a point, in the mode that it is in, and the gradients that its backward gives there.
 
     module: in float64; only copies of it are run.
     inputs: by name, in float64 where floating.
-    arrays: what may have a gradient, by name: floating inputs, then parameters. They are shifted in place and put back.
+    random_state: where the generators that any module can reach stand before each run.
+    arrays: what may have a gradient, by name: floating inputs, then parameters. They are varied in place and put back.
+    upstream: the gradient that backward is given, nested as the outputs.
+    gradients: what it gives, by name of the array; all of the array's shape, float64 and finite.
     """
 
-    def __init__(self, module: Module, inputs: dict[str, Any], chance: Chance) -> None:
-        self.module = module
-        self.inputs = inputs
-        self.chance = chance
-        self.arrays = {name: leaf for name, leaf in named_leaves(inputs) if is_floating(leaf)}
-        self.arrays.update((name, p.data) for name, p in module.named_parameters())
+    def __init__(self, module: Module, inputs: dict[str, Any], random_state: RandomState) -> None:
+        self.module, self.inputs = copy.deepcopy((module, inputs))
+        self.random_state = random_state
+        self.arrays = {name: leaf for name, leaf in tree.named_leaves(self.inputs) if tree.is_floating(leaf)}
+        self.arrays.update((name, p.data) for name, p in self.module.named_parameters())
+        self.upstream: Any = None
+        self.gradients: dict[str, np.ndarray] = {}
+
+    @property
+    def g(self) -> np.ndarray:
+        """The upstream gradient, flat."""
+        return tree.ravel(self.upstream)
+
+    @property
+    def mode(self) -> str:
+        """Of the module: "train" or "eval"."""
+        return "train" if self.module.training else "eval"
+
+    @property
+    def samples(self) -> int:
+        """How many there are, as far as the inputs' first axes tell."""
+        return max((len(leaf) for leaf in tree.leaves(self.inputs) if np.ndim(leaf)), default=1)
+
+    def constants(self) -> list[str]:
+        """Return the names of float arrays that are neither Parameters nor Buffers and that forward does not assign."""
+        replica = copy.deepcopy(self.module)
+        before = _plain_arrays(replica)
+        if before:
+            self.forward(replica)
+        after = _plain_arrays(replica)
+        return [name for name, array in before.items() if after.get(name) is array]
+
+    # ---- forward
+
+    def forward(self, replica: Module) -> tuple[list[Any], Any]:
+        """Run a copy of the module at the point; return copies of the inputs, which it got, and the output."""
+        self.random_state.restore()
+        inputs = copy.deepcopy(list(self.inputs.values()))
+        return inputs, replica(*inputs)
 
     def outputs(self) -> np.ndarray:
-        """Return all floating outputs at the point as it stands, end to end."""
+        """Return all floating outputs at the point as it stands, flat."""
         # The parameters are shared with the copy, since forward only reads them; all else is the copy's own.
         memo = {id(p): p for p in self.module.parameters()}
-        self.chance.restore()
-        return flat(copy.deepcopy(self.module, memo)(*copy.deepcopy(list(self.inputs.values()))))
+        return tree.ravel(self.forward(copy.deepcopy(self.module, memo))[1])
 
     @cached_property
-    def base(self) -> np.ndarray:
+    def value(self) -> np.ndarray:
         """The outputs at the point itself."""
         return self.outputs()
 
-    def between(self, name: str, where: Any, shift: Any) -> tuple[np.ndarray, np.ndarray, Any]:
-        """Shift some entries of an array up, then down; return the outputs at both, and the way from below to above.
+    def function(self, name: str) -> Function:
+        """Return the outputs as a function of an array."""
+        return Function(self.outputs, self.arrays[name], self.value)
 
-        They are NaN where forward cannot go, which is at the edge of what it takes.
+    def jacobian(self, name: str, grid: tuple[np.ndarray, ...]) -> np.ndarray:
+        """Return the derivative of each output by each entry of a grid; one axis more than the grid."""
+        return numerical_jacobian(self.outputs, self.arrays[name], grid)
+
+    # ---- backward
+
+    def backward(self, replica: Module, upstream: Any) -> dict[str, Any]:
+        """Return by name what backward returns for each input, and what each parameter's grad becomes.
+
+        Raises:
+            MismatchError: where what it returns does not fit the inputs.
         """
-        entries = self.arrays[name].reshape(-1)
-        held = entries[where].copy()
-
-        def at(values: Any) -> np.ndarray:
-            entries[where] = values
-            try:
-                with np.errstate(all="ignore"):
-                    y = self.outputs()
-            except Exception:
-                y = np.full(0, np.nan)
-            return y if y.shape == self.base.shape else np.full_like(self.base, np.nan)
-
-        above, below = held + shift, held - shift  # the way between them is not quite twice the shift: they are rounded
+        returned = replica.backward(upstream)
+        names, count = list(self.inputs), len(self.inputs)
+        if count == 1:
+            returned = (returned,)
+        elif not isinstance(returned, tuple | list):
+            rest = [self.inputs[name] for name in names[1:]]
+            if not isinstance(self.module, Loss) and any(map(tree.is_floating, rest)):
+                raise MismatchError(
+                    f"backward returns one gradient for {count} inputs. It should return a tuple of one for each, or "
+                    f"derive from nn.Loss if it is a loss, where the prediction alone has one."
+                )
+            returned = (returned, *[None] * len(rest))  # targets and integers have none
+        if len(returned) != count:
+            raise MismatchError(
+                f"backward returns {len(returned)} gradients for {count} inputs. It should return one for each."
+            )
+        expected = [name for name, _ in tree.named_leaves(self.inputs)]
         try:
-            return at(above), at(below), above - below
-        finally:
-            entries[where] = held
+            pairs = tree.pairs(list(self.inputs.values()), returned)
+        except ValueError:
+            got = [name for name, _ in tree.named_leaves(dict(zip(names, returned, strict=True)))]
+            raise MismatchError(
+                f"backward returns gradients for {', '.join(got) or 'nothing'}. It should return them for "
+                f"{', '.join(expected)}, nested as forward got those."
+            ) from None
+        gradients = {name: gradient for name, (_, gradient) in zip(expected, pairs, strict=True)}
+        return gradients | {name: p.grad for name, p in replica.named_parameters()}
+
+    def repeat(
+        self, replica: Module | None = None, upstream: Any = None, advanced: bool = False
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Run forward and backward once more; return the outputs and the gradients.
+
+        Args:
+            replica: a copy that has a past; its buffers and generators are put back. None for a fresh one.
+            upstream: what to give to backward in place of `self.upstream`.
+            advanced: whether random numbers are drawn between forward and backward.
+        """
+        replica = copy.deepcopy(self.module) if replica is None else replica
+        ModuleState(self.module).restore(replica)
+        outputs = tree.ravel(self.forward(replica)[1])
+        if advanced:
+            advance(replica)
+        gradients = self.backward(replica, copy.deepcopy(self.upstream if upstream is None else upstream))
+        return outputs, {name: np.array(gradients[name]) for name in self.gradients}
+
+    # ---- other points
 
     def moved(self, rng: np.random.Generator, way: float = 1.0) -> Experiment:
-        """Return a point beside this one, each entry moved by about 1 % of its array's scale.
+        """Return a point nearby, each entry moved by about 1 % of its array's scale.
 
         way: 1 and -1 are opposite; 0 is toward the array's mean, which does not leave any interval.
         """
-        other = Experiment(*copy.deepcopy((self.module, self.inputs)), self.chance)
-        other.arrays = {name: other.arrays[name] for name in self.arrays}
+        other = self._copy()
         for array in other.arrays.values():
             if way:
                 array += way * 0.01 * typical(array) * rng.normal(size=array.shape)
-            elif array.size:
-                array += 0.02 * rng.random(array.shape) * (array.mean() - array)
+            else:
+                _contract(array, rng)
+        return other
+
+    def redrawn(self, rng: np.random.Generator, within: bool) -> Experiment:
+        """Return another point of the same scale, with floating inputs, parameters and random numbers drawn anew.
+
+        within: whether from the numbers that an array holds, which does not leave any interval, or from around zero.
+        """
+        other = self._copy()
+        self.random_state.restore()
+        advance(other.module)
+        other.random_state = RandomState()
+        for array in other.arrays.values():
+            if within and array.size:
+                array[...] = rng.choice(array.ravel(), array.shape)
+                _contract(array, rng)
+            else:
+                array[...] = typical(array) * rng.normal(size=array.shape)
+        return other
+
+    def _copy(self) -> Experiment:
+        other = Experiment(self.module, self.inputs, self.random_state)
+        other.arrays = {name: other.arrays[name] for name in self.arrays}
+        other.upstream, other.gradients = self.upstream, self.gradients
         return other
 
 
-def typical(array: np.ndarray) -> float:
-    """Return the median size of the entries that are not zero; 1 where all are.
+def _contract(array: np.ndarray, rng: np.random.Generator) -> None:
+    """Move each entry by up to 2 % toward the mean."""
+    if array.size:
+        array += 0.02 * rng.random(array.shape) * (array.mean() - array)
 
-    Example:
-        >>> typical(np.array([0.0, -2.0, 3.0, 5.0]))
-        3.0
-    """
-    sizes = np.abs(array[array != 0])
-    return float(np.median(sizes)) if sizes.size else 1.0
+
+def _plain_arrays(module: Module) -> dict[str, np.ndarray]:
+    """Return the float arrays among the attributes of a module and those inside it, by dotted name."""
+    return {
+        f"{path}.{name}".lstrip("."): leaf
+        for path, part in module.named_modules()
+        for key, value in vars(part).items()
+        for name, leaf in tree.named_leaves(value, key)
+        if key != "_saved" and isinstance(leaf, np.ndarray) and tree.is_floating(leaf)
+    }

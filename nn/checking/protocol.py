@@ -7,90 +7,75 @@ import copy
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from .. import tree
 from ..losses.base import Loss
 from ..module import Module
-from ..tree import leaves, named_leaves, with_leaves
-from .experiment import Experiment, flat, is_floating, rewind, stir
+from .experiment import Experiment, MismatchError
 from .report import Fault
 
 
-class Passes(NamedTuple):
-    """What forward and backward gave.
-
-    outputs: floating ones, flat.
-    upstream: the gradient that backward was given, nested as the outputs.
-    g: the same, flat.
-    gradients: by name of the array; all of the array's shape, float64 and finite.
-    """
-
-    outputs: np.ndarray
-    upstream: Any
-    g: np.ndarray
-    gradients: dict[str, np.ndarray]
-
-
-def examine(
-    experiment: Experiment, optional: set[str], rng: np.random.Generator, ones: bool
-) -> tuple[Passes | None, list[Fault]]:
+def examine(experiment: Experiment, optional: set[str], rng: np.random.Generator, ones: bool) -> list[Fault]:
     """Run forward and backward on a fresh copy, and then on one that has a past; return what is wrong.
+
+    The experiment gets its upstream gradient, and the gradients that can be compared.
 
     Args:
         experiment: the point. Arrays that backward passes by and may are taken out of it.
         optional: inputs that may come back without a gradient.
         rng: where the upstream gradient is drawn from.
         ones: whether the upstream gradient is ones instead.
-
-    Returns:
-        The passes and the faults; no passes where what is wrong leaves nothing to measure.
     """
     replica = copy.deepcopy(experiment.module)
-    inputs, y = _forward(experiment, replica)
-    experiment.chance = experiment.chance.drawn()  # the others need no care from here on, which spares time
-    outputs = flat(y)
+    inputs, y = experiment.forward(replica)
+    experiment.random_state = experiment.random_state.drawn()  # the rest needs no care from here on: that spares time
+    outputs = tree.ravel(y)
     faults = [*_changes("forward", experiment, replica, inputs), *_output_flaws(y)]
     if faults:
-        return None, faults
+        return faults
     if not outputs.size:
         raise ValueError("gradcheck expects an output of floating numbers, got none: there is nothing to differentiate")
-    if not _agree(experiment.base, outputs):
-        return None, [Fault("forward", "random forward", RANDOM_FORWARD)]
+    if not _agree(experiment.value, outputs):
+        return [Fault("forward", "random forward", RANDOM_FORWARD)]
 
     def draw(leaf: Any) -> np.ndarray | None:
         values = np.ones(np.shape(leaf)) if ones else rng.normal(size=np.shape(leaf))
-        return np.asarray(values) if is_floating(leaf) else None
+        return np.asarray(values) if tree.is_floating(leaf) else None
 
-    upstream = with_leaves(y, draw)
+    upstream = tree.map(draw, y)
     lent = copy.deepcopy(upstream)
+    mismatch = None
     try:
-        given = replica.backward(lent)
+        found = experiment.backward(replica, lent)
+    except MismatchError as error:
+        mismatch = error
     except Exception as error:
-        return None, [_raised(error, upstream)]
+        return [_raised(error, upstream)]
     faults += _changes("backward", experiment, replica, inputs)
     for name, before, after in (("grad_output", upstream, lent), ("the output", outputs, y)):
-        if not np.array_equal(flat(before), flat(after)):
+        if not np.array_equal(tree.ravel(before), tree.ravel(after)):
             text = f"backward writes into {name}, which is not its own: others read it too. Let it work on a copy."
             faults.append(Fault("backward", "changed in place", text))
-    try:
-        found = _collected(experiment, replica, given)
-    except _Mismatch as mismatch:
-        return None, [*faults, Fault("backward", "wrong count", str(mismatch))]
+    if mismatch:
+        return [*faults, Fault("backward", "wrong count", str(mismatch))]
 
-    gradients = {}
+    experiment.upstream = upstream
     for name, array in list(experiment.arrays.items()):
         if found[name] is None and name in optional:
             del experiment.arrays[name]
         elif flaw := _flaw(name, found[name], array, experiment, upstream):
             faults.append(flaw)
         else:
-            gradients[name] = np.array(found[name])
-    passes = Passes(outputs, upstream, flat(upstream), gradients)
+            experiment.gradients[name] = np.array(found[name])
     if not faults:  # they would show again in what follows
-        faults = [*_with_a_past(experiment, passes, rng), *_default_upstream(experiment, y)]
-    return passes, faults
+        faults = [*_with_a_past(experiment, rng), *_default_upstream(experiment, y)]
+    for fault in faults:
+        if fault.kind in ("random backward", "stale values"):
+            experiment.gradients.pop(fault.name, None)  # there is not one gradient to measure
+    return faults
 
 
 RANDOM_FORWARD = (
@@ -99,17 +84,10 @@ RANDOM_FORWARD = (
 )
 
 
-def _forward(experiment: Experiment, module: Module) -> tuple[list[Any], Any]:
-    """Run a copy forward at the point, under the pinned chance; return the inputs that it got, and the output."""
-    experiment.chance.restore()
-    inputs = copy.deepcopy(list(experiment.inputs.values()))
-    return inputs, module(*inputs)
-
-
 def _changes(who: str, experiment: Experiment, replica: Module, inputs: list[Any]) -> Iterator[Fault]:
     """Report where inputs or parameters are not what they were."""
     lent = dict(zip(experiment.inputs, inputs, strict=True))
-    for (name, before), (_, after) in zip(named_leaves(experiment.inputs), named_leaves(lent), strict=True):
+    for (name, before), (_, after) in zip(tree.named_leaves(experiment.inputs), tree.named_leaves(lent), strict=True):
         if not np.array_equal(before, after):
             text = f"{who} writes into its argument, {name}, which is the caller's. Let it work on a copy."
             yield Fault(who, "changed in place", text)
@@ -124,7 +102,7 @@ def _changes(who: str, experiment: Experiment, replica: Module, inputs: list[Any
 
 def _output_flaws(y: Any) -> Iterator[Fault]:
     """Report outputs that cannot be differentiated."""
-    for name, leaf in leaves(y, "output"):
+    for name, leaf in tree.named_leaves(y, "output"):
         array = np.asarray(leaf)
         if array.dtype.kind not in "biuf" or (array.dtype.kind == "f" and array.dtype != np.float64):
             text = (
@@ -137,41 +115,6 @@ def _output_flaws(y: Any) -> Iterator[Fault]:
             yield Fault("forward", "not finite", text)
 
 
-class _Mismatch(Exception):
-    """Backward's gradients are not one an input, nested like the inputs."""
-
-
-def _collected(experiment: Experiment, replica: Module, given: Any) -> dict[str, Any]:
-    """Return by name what backward gave: what it returned for each input, and what each parameter's grad became."""
-    names = list(experiment.inputs)
-    several = len(names) > 1
-    if several and not isinstance(given, tuple | list):
-        rest = names[1:]
-        if not isinstance(experiment.module, Loss) and any(is_floating(experiment.inputs[name]) for name in rest):
-            raise _Mismatch(
-                f"backward returns one gradient for {len(names)} inputs. It should return a tuple of one for each, or "
-                f"derive from nn.Loss if it is a loss, where the prediction alone has one."
-            )
-        given = (given, *[None] * len(rest))  # targets and integers have none
-    if several and len(given) != len(names):
-        raise _Mismatch(
-            f"backward returns {len(given)} gradients for {len(names)} inputs. It should return one for each."
-        )
-    trees = dict(zip(names, given if several else [given], strict=True))
-    for name, tree in trees.items():
-        if tree is None:
-            trees[name] = with_leaves(experiment.inputs[name], lambda leaf: None)
-    found = dict(named_leaves(trees))
-    expected = dict(named_leaves(experiment.inputs))
-    if found.keys() != expected.keys():
-        raise _Mismatch(
-            f"backward returns gradients for {', '.join(found) or 'nothing'}. It should return them for "
-            f"{', '.join(expected)}, nested as forward got those."
-        )
-    found.update((name, p.grad) for name, p in replica.named_parameters())
-    return found
-
-
 def _flaw(name: str, gradient: Any, array: np.ndarray, experiment: Experiment, upstream: Any) -> Fault | None:
     """Report a gradient that cannot be compared with the true one."""
     expected = f"It should be an array of shape {array.shape} and dtype float64, like {name}."
@@ -181,7 +124,7 @@ def _flaw(name: str, gradient: Any, array: np.ndarray, experiment: Experiment, u
         return Fault(name, "wrong dtype", f"The gradient is a {type(gradient).__name__}. {expected}")
     if gradient.shape != array.shape:
         known = {other: values.shape for other, values in experiment.arrays.items() if other != name}
-        known |= {n: np.shape(g) for n, g in leaves(upstream, "grad_output")}
+        known |= {n: np.shape(g) for n, g in tree.named_leaves(upstream, "grad_output")}
         return Fault(name, *_misshapen(gradient.shape, array.shape, known))
     if gradient.dtype != np.float64:
         return Fault(name, "wrong dtype", f"The gradient has dtype {gradient.dtype}. {expected}")
@@ -236,25 +179,25 @@ def _raised(error: Exception, upstream: Any) -> Fault:
     return Fault("backward", kind, text, cause=error)
 
 
-def _with_a_past(experiment: Experiment, passes: Passes, rng: np.random.Generator) -> Iterator[Fault]:
+def _with_a_past(experiment: Experiment, rng: np.random.Generator) -> Iterator[Fault]:
     """Go through a copy that has seen other inputs, twice, and report where its past shows."""
-    returned = dict(named_leaves(experiment.inputs))
+    returned = dict(tree.named_leaves(experiment.inputs))
     replica = copy.deepcopy(experiment.module)
-    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # inputs beside good ones may be refused
-        _forward(experiment.moved(rng), replica)
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # inputs near good ones may be refused
+        experiment.moved(rng).forward(replica)
     try:
-        _, stirred = again(experiment, passes, copy.deepcopy(experiment.module), stirred=True)
-        outputs, once = again(experiment, passes, replica)
-        _, twice = again(experiment, passes, replica)
+        _, advanced = experiment.repeat(advanced=True)
+        outputs, once = experiment.repeat(replica)
+        _, twice = experiment.repeat(replica)
     except Exception as error:
         text = f"The first pass went well, and a later one of the same object raised {type(error).__name__}: {error}."
         yield Fault("backward", "stale values", text, cause=error)
         return
-    if not _agree(outputs, passes.outputs):
+    if not _agree(outputs, experiment.value):
         yield Fault("forward", "stale values", "The output depends on what the module was called with before.")
         return
-    for name, first in passes.gradients.items():
-        if not _agree(stirred[name], first):
+    for name, first in experiment.gradients.items():
+        if not _agree(advanced[name], first):
             yield Fault(name, "random backward", RANDOM_BACKWARD)
         elif not _agree(once[name], first):
             yield Fault(name, "stale values", STALE_VALUES)
@@ -279,38 +222,21 @@ OVERWRITTEN = (
 )
 
 
-def again(
-    experiment: Experiment, passes: Passes, module: Module, stirred: bool = False
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Run a used copy forward and backward once more, as if its buffers and generators stood at the start.
-
-    Args:
-        stirred: whether random numbers are drawn between forward and backward.
-    """
-    rewind(module, experiment.module)
-    _, y = _forward(experiment, module)
-    outputs = flat(y).copy()
-    if stirred:
-        stir(module)
-    found = _collected(experiment, module, module.backward(copy.deepcopy(passes.upstream)))
-    return outputs, {name: np.array(found[name]) for name in passes.gradients}
-
-
 def _default_upstream(experiment: Experiment, y: Any) -> Iterator[Fault]:
     """Report where a loss's backward without an argument is not the one with ones."""
     if not isinstance(experiment.module, Loss):
         return
     replica = copy.deepcopy(experiment.module)
     try:
-        _forward(experiment, replica)
+        experiment.forward(replica)
         alone = replica.backward()
-        _forward(experiment, replica)
-        with_ones = replica.backward(with_leaves(y, lambda leaf: np.ones(np.shape(leaf))))
+        experiment.forward(replica)
+        with_ones = replica.backward(tree.map(lambda leaf: np.ones(np.shape(leaf)), y))
     except Exception as error:
         text = f"backward() without an argument raised {type(error).__name__}: {error}."
         yield Fault("backward", "raised", text, cause=error)
         return
-    if not _agree(flat(alone), flat(with_ones)):
+    if not _agree(tree.ravel(alone), tree.ravel(with_ones)):
         text = "backward() without an argument differs from backward(1.0). It should mean ones."
         yield Fault("backward", "default upstream", text)
 

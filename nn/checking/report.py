@@ -53,6 +53,7 @@ class Report:
         errors: by array, by how much its gradient is off at most, relative to its largest entry.
         faults: the mistakes.
         skipped: by input, why it has no gradient to check.
+        unseen: by array, of what entries nothing was proven, their gradient being zero at every point tried.
         notes: what else there is to know.
         inside: by name, the reports on the innermost modules inside that are wrong by themselves.
 
@@ -68,19 +69,21 @@ class Report:
     errors: dict[str, float] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    unseen: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     inside: dict[str, Report] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return not self.faults
 
-    def add(self, fault: Fault) -> None:
-        """Enter a fault; one that is known from the other mode is the same."""
-        for known in self.faults:
-            if (known.name, known.kind) == (fault.name, fault.kind):
-                known.modes += fault.modes
-                return
-        self.faults.append(fault)
+    def add(self, faults: list[Fault], modes: list[str]) -> None:
+        """Enter the faults that show in some modes; one that is known from the other mode is the same."""
+        known = {(fault.name, fault.kind): fault for fault in self.faults}
+        for fault in faults:
+            if (fault.name, fault.kind) not in known:
+                known[fault.name, fault.kind] = fault
+                self.faults.append(fault)
+            known[fault.name, fault.kind].modes += modes
 
     def note(self, text: str) -> None:
         """Enter a note, once."""
@@ -91,7 +94,7 @@ class Report:
         parts = [self._headline(), _table(self._rows(), "<><")]
         for fault in self._leading():
             parts += [f"{self._title(fault)}\n{_wrapped(fault.message)}", _table(fault.rows(), "<>>>")]
-        parts += map(_wrapped, self.notes)
+        parts += map(_wrapped, [*self.unseen.values(), *self.notes])
         for name, report in self.inside.items():
             parts.append(f"Inside it, {name} is wrong by itself:\n\n" + textwrap.indent(str(report), "  "))
         return "\n\n".join(filter(None, parts))
@@ -103,7 +106,7 @@ class Report:
         for fault in self._leading():
             parts.append(f"<p><b>{html.escape(self._title(fault))}</b><br>{html.escape(fault.message)}</p>")
             parts.append(_html_table(fault.rows()))
-        parts += [f"<p>{html.escape(note)}</p>" for note in self.notes]
+        parts += [f"<p>{html.escape(note)}</p>" for note in [*self.unseen.values(), *self.notes]]
         for name, report in self.inside.items():
             inner = f"<p>Inside it, {html.escape(name)} is wrong by itself:</p>\n{report._repr_html_()}"
             parts.append(f'<div style="margin-left: 2em">{inner}</div>')
@@ -117,7 +120,7 @@ class Report:
         title = self.module if len(self.module) < 50 and "\n" not in self.module else self.module.partition("(")[0]
         title += f" in {self.modes[0]} mode" if len(self.modes) == 1 else ""
         if self:
-            return f"{title}: all gradients are right"
+            return f"{title}: all gradients {'that could be seen ' if self.unseen else ''}are right"
         names = list(dict.fromkeys(fault.name for fault in self.faults))
         arrays = [name for name in names if name not in ("forward", "backward")]
         said = [f"{name} is at fault" for name in names if name not in arrays]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..tree import named_leaves
+from .. import tree
 from .evidence import SAME, Evidence
 
 CLOSE = 1e-3  # how well a layer that adds an epsilon agrees with a plain statistic
@@ -33,11 +33,6 @@ FORMULAS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "(v < 0)": lambda v: v < 0,
     "sigmoid(v)": lambda v: 1 / (1 + np.exp(-v)),
 }
-
-
-def filled(formula: str, name: str) -> str:
-    """Return a formula's text with the variable's name in it."""
-    return formula.replace("v", name)
 
 
 # What a factor may be made of, as a function of a size or a setting s: the likely forms first, and the others only
@@ -86,7 +81,7 @@ def origin(c: float, e: Evidence) -> str:
 def _quantities(e: Evidence) -> Iterator[tuple[str, str, float]]:
     """Yield symbol, meaning and value of sizes and settings; each value once, and neither 0 nor 1."""
     found: list[tuple[str, str, float]] = []
-    inputs = [np.shape(x) for _, x in named_leaves(e.experiment.inputs)]
+    inputs = [np.shape(x) for _, x in tree.named_leaves(e.experiment.inputs)]
     for name, shape in (("input", inputs[0] if inputs else ()), ("output", e.output_shape or ())):
         if shape:
             positions = math.prod(shape[2:])
@@ -112,7 +107,7 @@ def vector_origin(c: np.ndarray, axis: int, e: Evidence) -> str:
     """Return a sentence on what factors along an axis may be made of: parameters, or the inputs' statistics."""
     size = e.whole.shape[axis]
     vectors = {name: p for name, p in e.experiment.arrays.items() if p.shape == (size,)}
-    for name, x in named_leaves(e.experiment.inputs):
+    for name, x in tree.named_leaves(e.experiment.inputs):
         for k in range(np.ndim(x)):
             if x.shape[k] == size and x.dtype.kind == "f":
                 vectors[f"std({name})"], vectors[f"var({name})"] = (s(rest_of(x.ndim, k)) for s in (x.std, x.var))

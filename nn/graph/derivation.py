@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..mathematics.notation import Latex, MathML, mathml_element
 from ..module import title
+from .formula import Formula
 from .node import CRITERION, Node
-from .statement import Formula
 from .steps import Step
 
 ROWS, COLUMNS = 4, 5  # how much of an array is shown
@@ -218,11 +219,8 @@ def _latex_array(array: np.ndarray) -> str:
 
 
 def _latex(step: Step) -> str:
-    name = f"partial(J, {step.node.expression})" if step.is_gradient else step.node.expression
-    lines = [
-        rf"\medskip\textbf{{${Formula(name).to_latex()}$}}"
-        + ("" if step.formula else f": {_latex_text(step.remark or 'given')}")
-    ]
+    name = Latex().shown_symbol(step.node.symbol(gradient=step.is_gradient)).text
+    lines = [rf"\medskip\textbf{{${name}$}}" + ("" if step.formula else f": {_latex_text(step.remark or 'given')}")]
     lines += [rf"\[ {step.formula.to_latex()} \]"] if step.formula else [""]
     for word, what in details(step):
         if word == "value":
@@ -234,12 +232,12 @@ def _latex(step: Step) -> str:
 
 def step_html(step: Step) -> str:
     """Return a step as HTML: a heading, the equation, and a list of what is to be said."""
-    name = f"partial(J, {step.node.expression})" if step.is_gradient else step.node.expression
     parts = ['<section class="handgrad-step">']
     if step.formula:
         parts.append(f'<div class="equation">{step.formula.to_mathml()}</div>')
     else:
-        parts.append(f'<div class="equation">{Formula(name).to_mathml()}: {html.escape(step.remark or "given")}</div>')
+        name = mathml_element(MathML().shown_symbol(step.node.symbol(gradient=step.is_gradient)).text)
+        parts.append(f'<div class="equation">{name}: {html.escape(step.remark or "given")}</div>')
     parts.append("<dl>")
     for word, what in details(step):
         shown = what.to_mathml() if isinstance(what, Formula) else html.escape(what)

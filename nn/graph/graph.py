@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..mathematics.equation import FROM_SUBSCRIPTS
+from ..mathematics.notation import FROM_SUBSCRIPTS
 from ..module import Module
 from ..parameter import NUMERIC
 from ..random import get_rng_state, set_rng_state

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-import keyword
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import tree
 from ..losses.base import Loss
-from ..mathematics.notation import SUBSCRIPTS
+from ..mathematics.columns import as_column
+from ..mathematics.notation import Shown, Text
 from ..module import Module, title
 
 DIRECTIONS = ("down", "right")  # in which the computation flows in a drawing
@@ -59,17 +60,12 @@ class Node:
     @property
     def name(self) -> str:
         """The letter with its subscript."""
-        if not self.subscript or self.subscript.isdecimal():
-            return self.letter + self.subscript.translate(SUBSCRIPTS)
-        return f"{self.letter}[{self.subscript}]"
+        return Text().shown_symbol(self.symbol()).text
 
-    @property
-    def expression(self) -> str:
-        """The name as an equation may hold it."""
-        if not self.letter.isidentifier() or keyword.iskeyword(self.letter):
-            return repr(self.name)
-        plain = not self.subscript or self.subscript.isdecimal()
-        return self.letter + (self.subscript if plain else f"[{self.subscript!r}]")
+    def symbol(self, symbol: str = "", gradient: bool = False) -> Shown:
+        """Return the name, or the gradient by it, as it stands in formulas in the place of a symbol."""
+        scalar = not self.value.ndim or (self.is_sample and self.kind == "loss")
+        return Shown(symbol, self.letter, self.subscript, gradient, scalar)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -82,7 +78,8 @@ class Node:
             return array
         if self.kind == "loss" and array.size == 1:
             return array.reshape(())
-        return as_column(array, self.kind == "parameter")
+        of_sample = self.kind != "parameter" and array.ndim == 2 and len(array) == 1
+        return as_column(array[0] if of_sample else array) if of_sample or self.kind == "parameter" else array
 
     @property
     def differentiable(self) -> bool:
@@ -159,7 +156,8 @@ class Call:
         if self.path == CRITERION:  # it comes first, and its backward may have no argument
             result = module.backward()
         else:
-            result = module.backward(nest_map(self.outputs, grads.get))
+            upstream = tree.map(lambda leaf: grads.get(leaf) if isinstance(leaf, Node) else leaf, self.outputs)
+            result = module.backward(upstream)
         if self.path == CRITERION or isinstance(module, Loss):  # nothing comes back for the target
             found = result if isinstance(result, tuple) else (result,)
             found += (None,) * (len(self.inputs) - len(found))
@@ -189,49 +187,24 @@ def placed(module: Module, path: str) -> str:
     return f"{path} ({title(module)})" if path else title(module)
 
 
-def as_column(array: np.ndarray, constant: bool) -> np.ndarray:
-    """Return a batch of one vector, or a constant vector such as a parameter, as a column; all else as it is."""
-    flat = array.ndim == 1 if constant else array.ndim == 2 and len(array) == 1
-    return array.reshape(-1, 1) if flat else array
+def leaves(values: Any) -> Iterator[Node]:
+    """Yield the Nodes in a tree."""
+    return (leaf for leaf in tree.leaves(values) if isinstance(leaf, Node))
 
 
-def flattened(nest: Any) -> list:
-    """Return what a nest of tuples and lists holds."""
-    return [leaf for item in nest for leaf in flattened(item)] if isinstance(nest, tuple | list) else [nest]
-
-
-def leaves(nest: Any) -> Iterator[Node]:
-    """Yield the Nodes in a nest of tuples and lists."""
-    return (leaf for leaf in flattened(nest) if isinstance(leaf, Node))
-
-
-def nest_map(nest: Any, function: Callable[[Node], Any]) -> Any:
-    """Return a nest with `function(node)` in the place of each Node."""
-    if isinstance(nest, Node):
-        return function(nest)
-    if isinstance(nest, tuple | list):
-        return type(nest)([nest_map(item, function) for item in nest])
-    return nest
-
-
-def matched(nest: Any, grads: Any) -> Iterator[np.ndarray | None]:
-    """Yield the gradient in the place of each Node of a nest; None stands for a nest of Nones.
+def matched(nodes: Any, grads: Any) -> Iterator[np.ndarray | None]:
+    """Yield the gradient in the place of each Node of a tree; None stands for a tree of Nones.
 
     Raises:
         ValueError: where the gradients are nested otherwise, or of other shapes.
     """
-    if isinstance(nest, Node):
-        if grads is not None and np.shape(grads) != nest.shape:
-            raise ValueError(f"a gradient of shape {np.shape(grads)} for an input of shape {nest.shape}")
-        yield None if grads is None else np.asarray(grads)
-    elif isinstance(nest, tuple | list) and any(leaves(nest)):
-        if grads is None:
-            grads = (None,) * len(nest)
-        if not isinstance(grads, tuple | list) or len(grads) != len(nest):
-            count = len(grads) if isinstance(grads, tuple | list) else 1
-            raise ValueError(f"{count} gradients for {len(nest)} inputs")
-        for item, grad in zip(nest, grads, strict=True):
-            yield from matched(item, grad)
+    if isinstance(nodes, tuple | list) and isinstance(grads, tuple | list) and len(grads) != len(nodes):
+        raise ValueError(f"{len(grads)} gradients for {len(nodes)} inputs")
+    for node, grad in tree.pairs(nodes, grads):
+        if isinstance(node, Node):
+            if grad is not None and np.shape(grad) != node.shape:
+                raise ValueError(f"a gradient of shape {np.shape(grad)} for an input of shape {node.shape}")
+            yield None if grad is None else np.asarray(grad)
 
 
 def flow_back(calls: list[Call], nodes: list[Node], loss: Node) -> None:

@@ -6,15 +6,16 @@ evaluated on their values.
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .formula import CallStatement, Formula, equation, written
 from .node import Call, Node
 from .replay import TOLERANCE, Difference, Replay
-from .statement import Formula, Statement, written
 
 LOOSE = 1e-3  # the tolerance for float32 against central differences in float64
 
@@ -62,8 +63,7 @@ class Steps:
         eps = max(np.finfo(node.value.dtype).eps for node in nodes if node.value.dtype.kind == "f")
         self.tolerance = float(eps) ** 0.5
         self.loose = TOLERANCE if eps <= np.finfo(np.float64).eps else LOOSE
-        with np.errstate(all="ignore"):  # plain formulas may overflow where the code, written for that, does not
-            self.statements = {call: Statement(call) for call in calls}
+        self.statements = {call: CallStatement(call) for call in calls}
 
     def values(self) -> list[Step]:
         """Return how each value is computed, from the data to the loss."""
@@ -79,9 +79,9 @@ class Steps:
             return step
         statement = self.statements[node.call]
         symbol = statement.results.get(node, "")
-        if symbol not in statement.lines:
+        if not statement.states(symbol):
             return step._replace(remark=statement.fault or statement.remark, right=not statement.fault)
-        formula, shapes, where = written(node.expression, step.value, [(statement, symbol)])
+        formula, shapes, where = written(node.symbol(), step.value, [(statement, symbol)])
         step = step._replace(formula=formula, shapes=shapes, where=where, remark=statement.fault)
         return self._compared(step, statement.values.get(symbol))
 
@@ -91,15 +91,15 @@ class Steps:
             return Step(node, True, node.shown(node.value), remark=remark)
         difference = self.replay.compare(node)
         step = Step(node, True, node.shown(node.grad), difference=difference, right=difference.error <= self.loose)
-        left = f"partial(J, {node.expression})"
+        left = node.symbol(gradient=True)
         if node is self.nodes[-1]:
-            return step._replace(formula=Formula(f"{left} == 1"))
+            return step._replace(formula=equation(left, ast.Constant(1)))
         if not node.terms:
-            return step._replace(formula=Formula(f"{left} == 0"), remark="J does not depend on it")
+            return step._replace(formula=equation(left, ast.Constant(0)), remark="J does not depend on it")
         statements = [self.statements[term.call] for term in node.terms]
-        terms = [(s, s.slots.get(term.slot, "")) for s, term in zip(statements, node.terms, strict=True)]
+        terms = [(s, f"d{s.slots.get(term.slot, '')}") for s, term in zip(statements, node.terms, strict=True)]
         faults = [statement.fault for statement in statements if statement.fault]
-        lacking = [s.fault or s.remark for s, symbol in terms if symbol not in s.lines]
+        lacking = [s.fault or s.remark for s, symbol in terms if not s.states(symbol)]
         remark = "; ".join(dict.fromkeys(lacking + faults))
         step = step._replace(remark=remark, right=step.right and not faults)
         if len(lacking) == len(terms):
@@ -109,11 +109,13 @@ class Steps:
         if lacking:
             return step
         with np.errstate(invalid="ignore"):
-            stated = None if faults else sum(statement.gradient_values[symbol] for statement, symbol in terms)
+            stated = None if faults else sum(statement.values[symbol] for statement, symbol in terms)
         return self._compared(step, stated)
 
     def _compared(self, step: Step, stated: Any) -> Step:
         """Return a step with what its formula gives held against what the code gave."""
+        if stated is not None and step.node.is_sample and np.size(stated) == step.value.size:
+            stated = np.reshape(stated, step.value.shape)
         if stated is None or np.shape(stated) != step.value.shape:
             return step._replace(error=math.inf, right=False)
         kept = np.isfinite(stated) | ~np.isfinite(step.value)

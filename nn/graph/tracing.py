@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import tree
 from ..losses.base import Loss
 from ..module import Module, calling
 from ..random import get_rng_state
-from .node import CRITERION, Call, Node, flattened, leaves, matched, placed
+from .node import CRITERION, Call, Node, leaves, matched, placed
 
 OWN = Module.__module__.removesuffix("module")  # how the names of the library's own modules begin
 
@@ -168,7 +169,8 @@ class Recorder:
                 f"a Module with a backward, or give {type(module).__name__} one"
             )
             return output
-        if not any(map(_is_array, flattened(output))) or any(map(_is_foreign, flattened(output))):
+        found = tree.leaves(output, is_leaf=lambda value: isinstance(value, dict))
+        if not any(map(_is_array, found)) or any(map(_is_foreign, found)):
             outer.fault = f"{name} returned {type(output).__name__}, expected arrays or tuples and lists of them"
             return output
         return self._record(call, module, output, frame, fault)

@@ -25,6 +25,11 @@ class ReLU(Module):
         array([0., 2.])
     """
 
+    equations = """
+        y = maximum(x, 0)
+        dx = dy * (x > 0)
+    """
+
     def forward(self, x: ArrayLike) -> np.ndarray:
         x = self.cast(x)
         y = np.maximum(x, np.zeros(x.shape, x.dtype))
@@ -35,10 +40,6 @@ class ReLU(Module):
         y = self.saved()
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return g * (y > 0)
-
-    @property
-    def equations(self) -> dict[str, str]:
-        return {"y": "maximum(x, 0)", "x": "g * (x > 0)"}
 
 
 class LeakyReLU(Module):
@@ -56,6 +57,10 @@ class LeakyReLU(Module):
     """
 
     symbols: ClassVar = {"alpha": "negative_slope"}
+    equations = """
+        y = where(x > 0, x, alpha * x)
+        dx = where(x > 0, dy, alpha * dy)
+    """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = negative_slope
@@ -69,10 +74,6 @@ class LeakyReLU(Module):
         x = self.saved()
         g = self.cast(grad_output, x.dtype, x.shape, "grad_output")
         return np.where(x > 0, g, self.negative_slope * g)
-
-    @property
-    def equations(self) -> dict[str, str]:
-        return {"y": "where(x > 0, x, alpha * x)", "x": "where(x > 0, g, alpha * g)"}
 
     def extra_repr(self) -> str:
         return f"negative_slope={self.negative_slope}" if self.negative_slope != 0.01 else ""
@@ -89,6 +90,11 @@ class Sigmoid(Module):
         array([0.5, 1. ])
     """
 
+    equations = """
+        y = 1 / (1 + exp(-x))
+        dx = dy * y * (1 - y)
+    """
+
     def forward(self, x: ArrayLike) -> np.ndarray:
         y = sigmoid(self.cast(x))
         self.save_for_backward(y)
@@ -98,10 +104,6 @@ class Sigmoid(Module):
         y = self.saved()
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return g * y * (1 - y)
-
-    @property
-    def equations(self) -> dict[str, str]:
-        return {"y": "1 / (1 + exp(-x))", "x": "g * y * (1 - y)"}
 
 
 class Tanh(Module):
@@ -115,6 +117,11 @@ class Tanh(Module):
         array([0., 1.])
     """
 
+    equations = """
+        y = tanh(x)
+        dx = dy * (1 - y**2)
+    """
+
     def forward(self, x: ArrayLike) -> np.ndarray:
         y = np.tanh(self.cast(x))
         self.save_for_backward(y)
@@ -124,10 +131,6 @@ class Tanh(Module):
         y = self.saved()
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return g * (1 - y * y)
-
-    @property
-    def equations(self) -> dict[str, str]:
-        return {"y": "tanh(x)", "x": "g * (1 - y ** 2)"}
 
 
 class Softplus(Module):
@@ -146,6 +149,10 @@ class Softplus(Module):
     """
 
     symbols: ClassVar = {"beta": "beta", "threshold": "threshold"}
+    equations = """
+        y = where(beta * x > threshold, x, log(1 + exp(beta * x)) / beta)
+        dx = where(beta * x > threshold, dy, dy / (1 + exp(-beta * x)))
+    """
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta = beta
@@ -162,13 +169,6 @@ class Softplus(Module):
         g = self.cast(grad_output, x.dtype, x.shape, "grad_output")
         scaled = self.beta * x
         return np.where(scaled > self.threshold, g, g * sigmoid(scaled))
-
-    @property
-    def equations(self) -> dict[str, str]:
-        return {
-            "y": "where(beta * x > threshold, x, log(1 + exp(beta * x)) / beta)",
-            "x": "where(beta * x > threshold, g, g / (1 + exp(-beta * x)))",
-        }
 
     def extra_repr(self) -> str:
         settings = {"beta": (self.beta, 1.0), "threshold": (self.threshold, 20.0)}
@@ -193,6 +193,13 @@ class Softmax(Module):
                [1. , 0. ]])
     """
 
+    symbols: ClassVar = {"dim": "dim"}
+    equations = """
+        a = (0 if x.ndim in (0, 1, 3) else 1) if dim is None else dim
+        y = exp(x) / exp(x).sum(a, keepdims=True)
+        dx = y * (dy - (dy * y).sum(a, keepdims=True))
+    """
+
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
@@ -207,14 +214,6 @@ class Softmax(Module):
         y, axis = self.saved()
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return y * (g - (g * y).sum(axis, keepdims=True))
-
-    @property
-    def equations(self) -> dict[str, str]:
-        return {
-            "dim": _stated_axis(self),
-            "y": "exp(x) / exp(x).sum(dim, keepdims=True)",
-            "x": "y * (g - (g * y).sum(dim, keepdims=True))",
-        }
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}" if self.dim is not None else ""
@@ -237,6 +236,13 @@ class LogSoftmax(Module):
         array([-10000.,      0.])
     """
 
+    symbols: ClassVar = {"dim": "dim"}
+    equations = """
+        a = (0 if x.ndim in (0, 1, 3) else 1) if dim is None else dim
+        y = x - log(exp(x).sum(a, keepdims=True))
+        dx = dy - exp(y) * dy.sum(a, keepdims=True)
+    """
+
     def __init__(self, dim: int | None = None) -> None:
         self.dim = dim
 
@@ -251,14 +257,6 @@ class LogSoftmax(Module):
         y, axis = self.saved()
         g = self.cast(grad_output, y.dtype, y.shape, "grad_output")
         return g - np.exp(y) * g.sum(axis, keepdims=True)
-
-    @property
-    def equations(self) -> dict[str, str]:
-        return {
-            "dim": _stated_axis(self),
-            "y": "x - log(exp(x).sum(dim, keepdims=True))",
-            "x": "g - exp(y) * g.sum(dim, keepdims=True)",
-        }
 
     def extra_repr(self) -> str:
         return f"dim={self.dim}" if self.dim is not None else ""

@@ -31,7 +31,12 @@ class Dropout(Module):
         array([1., 2.])
     """
 
-    symbols: ClassVar = {"p": "p"}
+    symbols: ClassVar = {"p": "p", "training": "training"}
+    equations = """
+        k = random(x.shape) >= p
+        y = (x * k / (1 - p) if p < 1 else 0 * x) if training else x
+        dx = (dy * k / (1 - p) if p < 1 else 0 * dy) if training else dy
+    """
 
     def __init__(self, p: float = 0.5, *, generator: np.random.Generator | int | None = None) -> None:
         if not 0 <= p <= 1:
@@ -49,14 +54,6 @@ class Dropout(Module):
         m = self.saved()
         g = self.cast(grad_output, m.dtype, m.shape, "grad_output")
         return g * m
-
-    @property
-    def equations(self) -> dict[str, str]:
-        if not self.training:
-            return {"y": "x", "x": "g"}
-        if self.p == 1:
-            return {"y": "0 * x", "x": "0 * g"}
-        return {"m": "random(x.shape) >= p", "y": "x * m / (1 - p)", "x": "g * m / (1 - p)"}
 
     def _mask(self, x: np.ndarray) -> np.ndarray:
         """Draw what to multiply each element by."""

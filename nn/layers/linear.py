@@ -41,6 +41,12 @@ class Linear(Module):
     """
 
     symbols: ClassVar = {"W": "weight", "b": "bias"}
+    equations = """
+        y = x @ W.T + b
+        dx = dy @ W
+        dW = rows(dy).T @ rows(x)
+        db = rows(dy).sum(0)
+    """
 
     def __init__(
         self,
@@ -85,14 +91,6 @@ class Linear(Module):
         if not self.needs_input_grad:
             return None
         return g.dot(W).reshape(x.shape)
-
-    @property
-    def equations(self) -> dict[str, str]:
-        stated = {"y": "x @ W.T + b", "x": "g @ W", "W": "rows(g).T @ rows(x)", "b": "rows(g).sum(0)"}
-        if self.bias is None:
-            del stated["b"]
-            stated["y"] = "x @ W.T"
-        return stated
 
     def extra_repr(self) -> str:
         text = f"{self.in_features}, {self.out_features}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,11 @@ class Identity(Module):
         array([1., 2.])
     """
 
+    equations = """
+        y = x
+        dx = dy
+    """
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
@@ -33,10 +38,6 @@ class Identity(Module):
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
         x = self.saved()
         return self.cast(grad_output, x.dtype, x.shape, "grad_output")
-
-    @property
-    def equations(self) -> dict[str, str]:
-        return {"y": "x", "x": "g"}
 
 
 class Flatten(Module):
@@ -55,6 +56,12 @@ class Flatten(Module):
     Example:
         >>> Flatten()(np.zeros((5, 3, 2))).shape
         (5, 6)
+    """
+
+    symbols: ClassVar = {"i": "start_dim", "j": "end_dim"}
+    equations = """
+        y = flatten(x, i, j)
+        dx = dy.reshape(x.shape)
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
@@ -77,10 +84,6 @@ class Flatten(Module):
     def backward(self, grad_output: ArrayLike) -> np.ndarray:
         shape, y = self.saved()
         return self.cast(grad_output, y.dtype, y.shape, "grad_output").reshape(shape)
-
-    @property
-    def equations(self) -> dict[str, str]:
-        return {"y": f"flatten(x, {self.start_dim}, {self.end_dim})", "x": "g.reshape(x.shape)"}
 
     def extra_repr(self) -> str:
         return (

@@ -5,7 +5,9 @@ Shapes must agree exactly: a prediction of shape (N, 1) against a target of shap
 
 from __future__ import annotations
 
+import inspect
 import math
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,6 +39,14 @@ class Loss(Module):
     """
 
     input_symbols = ("f", "y")
+
+    # A loss states its values L and their gradients; what becomes of L is said here, once. A mean divides by m, which
+    # is how many values there are unless the loss states it.
+    reductions: ClassVar = {
+        "none": ("J = L", "dL = dJ"),
+        "sum": ("J = L.sum()", "dL = dJ"),
+        "mean": ("J = L.sum() / m", "dL = dJ / m"),
+    }
 
     def __init__(self, reduction: str = "mean") -> None:
         if reduction not in ("none", "mean", "sum"):
@@ -88,19 +98,14 @@ class Loss(Module):
         """Return the gradient of the prediction; `grad_output` is that of the loss itself, ones by default."""
         raise NotImplementedError(f"{type(self).__name__} has no backward")
 
-    def reduced_equations(self, values: str, gradient: str, count: str = "f.size") -> dict[str, str]:
-        """Return the lines n, J and f of `equations`: what `reduce` and `upstream` do, as expressions.
-
-        Args:
-            values: what is reduced.
-            gradient: g times the derivative of the values, for reduction 'none' and 'sum'; a product.
-            count: what a mean divides by.
-        """
-        if self.reduction == "none":
-            return {"J": values, "f": gradient}
-        if self.reduction == "sum":
-            return {"J": f"({values}).sum()", "f": gradient}
-        return {"n": count, "J": f"1 / n * ({values}).sum()", "f": f"{gradient} / n"}
+    def equations_of(self, count: int) -> str:
+        """Return the loss's own lines, with those of the reduction between the values and their gradients."""
+        lines = inspect.cleandoc(self.equations).splitlines()
+        first = next((i for i, line in enumerate(lines) if line.startswith("d")), len(lines))
+        values = lines[:first]
+        if self.reduction == "mean" and not any(line.startswith("m =") for line in values):
+            values.append("m = L.size")
+        return "\n".join([*values, *self.reductions[self.reduction], *lines[first:]]) if lines[0] else ""
 
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}" if self.reduction != "mean" else ""

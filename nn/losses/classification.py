@@ -33,6 +33,11 @@ class BCEWithLogitsLoss(Loss):
     """
 
     symbols: ClassVar = {"w": "weight", "q": "pos_weight"}
+    equations = """
+        p = 1 / (1 + exp(-f))
+        L = -w * (q * y * log(p) + (1 - y) * log(1 - p))
+        df = dL * w * ((1 - y) * p - q * y * (1 - p))
+    """
 
     def __init__(
         self, weight: ArrayLike | None = None, reduction: str = "mean", pos_weight: ArrayLike | None = None
@@ -52,15 +57,6 @@ class BCEWithLogitsLoss(Loss):
         z, positive, negative = self.saved()
         g = self.upstream(grad_output, z.shape, z.dtype)
         return g * (negative * sigmoid(z) - positive * sigmoid(-z))
-
-    @property
-    def equations(self) -> dict[str, str]:
-        w = "" if self.weight is None else "w * "
-        q = "" if self.pos_weight is None else "q * "
-        values = f"-{q}y * log(p) - (1 - y) * log(1 - p)"
-        values = f"{w}({values})" if w else values
-        gradient = f"g * {w}((1 - y) * p - {q}y * (1 - p))" if q else f"g * {w}(p - y)"
-        return {"p": "1 / (1 + exp(-f))", **self.reduced_equations(values, gradient)}
 
     def _spread(self, weight: Buffer | None, z: np.ndarray) -> np.ndarray | float:
         """Return a weight in the prediction's dtype, seen to broadcast to the prediction's shape."""
@@ -105,7 +101,21 @@ class CrossEntropyLoss(Loss):
         np.float64(5000.34657...)
     """
 
-    symbols: ClassVar = {"w": "weight", "epsilon": "label_smoothing", "ignored": "ignore_index"}
+    symbols: ClassVar = {"w": "weight", "e": "label_smoothing", "ignored": "ignore_index"}
+    equations = """
+        hard = y.ndim < f.ndim
+        F = move(f, 1, -1) if f.ndim > 2 else f
+        Y = move(y, 1, -1) if not hard and f.ndim > 2 else y
+        C = F.shape[-1]
+        p[..., c] = exp(F[..., c]) / sum(exp(F[..., j]), j)
+        s[..., c] = ((y[...] == c) * (y[...] != ignored) if ignored >= 0 else y[...] == c) if hard else Y[..., c]
+        u[..., c] = (1 - e) * s[..., c] + e / C * (sum(s[..., j], j) if hard else 1) if e else s[..., c]
+        t[..., c] = w[c] * u[..., c]
+        L[...] = -sum(t[..., c] * log(p[..., c]), c)
+        m = sum(w[c] * s[..., c], ..., c) if hard else L.size
+        dF[..., c] = dL[...] * (sum(t[..., j], j) * p[..., c] - t[..., c])
+        df = move(dF, -1, 1) if f.ndim > 2 else dF
+    """
 
     def __init__(
         self,
@@ -142,33 +152,6 @@ class CrossEntropyLoss(Loss):
         if self.reduction == "none" and grad_output is not None:
             g = np.expand_dims(g, axis)
         return g * (np.exp(log_p) * t.sum(axis, keepdims=True) - t)
-
-    @property
-    def equations(self) -> dict[str, str]:
-        # Whether the target holds indices or probabilities shows in its shape. An index that is ignored (-100 by
-        # default) is no class, and so has no share of any; only one that could be a class must be struck out.
-        share = "one_hot(y, f, dim)"
-        if self.ignore_index >= 0:
-            share += " * expand_dims(y != ignored, dim)"
-        share = f"y if y.shape == f.shape else {share}"
-        stated = {"dim": "1 if f.ndim > 1 else 0", "C": "f.shape[dim]", "p": "exp(f) / exp(f).sum(dim, keepdims=True)"}
-        w = "" if self.weight is None else "along(w, f, dim) * "
-        if self.label_smoothing:
-            stated["s"] = share
-            stated["k"] = "1 if y.shape == f.shape else s.sum(dim, keepdims=True)"
-            stated["t"] = f"{w}((1 - epsilon) * s + epsilon / C * k)"
-        elif w:
-            stated |= {"s": share, "t": f"{w}s"}
-        else:
-            stated["t"] = share
-        total, gradient = "(t * log(p)).sum()", "g * (p * t.sum(dim, keepdims=True) - t)"
-        if self.reduction == "none":
-            return stated | {"J": "-(t * log(p)).sum(dim)", "f": gradient.replace("g", "expand_dims(g, dim)", 1)}
-        if self.reduction == "sum":
-            return stated | {"J": f"-{total}", "f": gradient}
-        weights = f"{w}s" if "s" in stated else "t"
-        count = f"y.size / C if y.shape == f.shape else ({weights}).sum()"
-        return stated | {"n": count, "J": f"-(1 / n * {total})", "f": f"{gradient} / n"}
 
     def _shares(self, f: np.ndarray, y: np.ndarray, axis: int) -> tuple[np.ndarray, float]:
         """Return t, shaped like the prediction f, and what a mean over the values divides by."""

@@ -24,6 +24,11 @@ class HalfSquaredLoss(Loss):
         np.float64(2.5)
     """
 
+    equations = """
+        L[n] = 0.5 * norm(f[n, ...] - y[n, ...], ...)**2
+        df[n, ...] = dL[n] * (f[n, ...] - y[n, ...])
+    """
+
     def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
         f, y = self.cast_pair(prediction, target)
         if f.ndim < 2:
@@ -36,14 +41,6 @@ class HalfSquaredLoss(Loss):
         r = self.saved()
         g = self.upstream(grad_output, r.shape[:1], r.dtype)
         return (g * r.T).T  # transposed, so that an array of one g a sample meets the samples
-
-    @property
-    def equations(self) -> dict[str, str]:
-        if self.reduction == "none":
-            return {"J": "0.5 * norm(samples(f - y), 1) ** 2", "f": "(g * (f - y).T).T"}
-        if self.reduction == "sum":
-            return {"J": "0.5 * norm(f - y) ** 2", "f": "g * (f - y)"}
-        return {"N": "len(f)", "J": "0.5 * norm(f - y) ** 2 / N", "f": "g * (f - y) / N"}
 
 
 class MSELoss(Loss):
@@ -60,6 +57,11 @@ class MSELoss(Loss):
         np.float64(2.5)
     """
 
+    equations = """
+        L = (f - y)**2
+        df = 2 * dL * (f - y)
+    """
+
     def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
         f, y = self.cast_pair(prediction, target)
         r = f - y
@@ -69,10 +71,6 @@ class MSELoss(Loss):
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
         r = self.saved()
         return 2 * self.upstream(grad_output, r.shape, r.dtype) * r
-
-    @property
-    def equations(self) -> dict[str, str]:
-        return self.reduced_equations("(f - y) ** 2", "2 * g * (f - y)")
 
 
 class L1Loss(Loss):
@@ -89,6 +87,11 @@ class L1Loss(Loss):
         np.float64(1.5)
     """
 
+    equations = """
+        L = abs(f - y)
+        df = dL * sign(f - y)
+    """
+
     def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
         f, y = self.cast_pair(prediction, target)
         r = f - y
@@ -98,10 +101,6 @@ class L1Loss(Loss):
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
         r = self.saved()
         return self.upstream(grad_output, r.shape, r.dtype) * np.sign(r)
-
-    @property
-    def equations(self) -> dict[str, str]:
-        return self.reduced_equations("abs(f - y)", "g * sign(f - y)")
 
 
 class HuberLoss(Loss):
@@ -123,6 +122,11 @@ class HuberLoss(Loss):
     """
 
     symbols: ClassVar = {"delta": "delta"}
+    equations = """
+        r = f - y
+        L = where(abs(r) <= delta, 0.5 * r**2, delta * (abs(r) - 0.5 * delta))
+        df = dL * where(abs(r) <= delta, r, delta * sign(r))
+    """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
@@ -140,11 +144,6 @@ class HuberLoss(Loss):
     def backward(self, grad_output: ArrayLike | None = None) -> np.ndarray:
         r = self.saved()
         return self.upstream(grad_output, r.shape, r.dtype) * np.clip(r, -self.delta, self.delta)
-
-    @property
-    def equations(self) -> dict[str, str]:
-        values = "where(abs(r) <= delta, 0.5 * r ** 2, delta * (abs(r) - 0.5 * delta))"
-        return {"r": "f - y", **self.reduced_equations(values, "g * where(abs(r) <= delta, r, delta * sign(r))")}
 
     def extra_repr(self) -> str:
         settings = [super().extra_repr(), f"delta={self.delta}" if self.delta != 1.0 else ""]

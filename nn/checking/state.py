@@ -1,0 +1,100 @@
+"""State that outlives a call, pinned so that every run of a module sees the same: generators and buffers."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..module import Module, held_generators
+from ..parameter import Buffer
+from ..random import default_generator, get_rng_state, set_rng_state
+
+# NumPy's old global generator is used nowhere here; an author's layer may draw from it.
+
+
+def _get_numpy_state() -> tuple:
+    name, key, *rest = np.random.get_state()  # noqa: NPY002
+    return name, np.asarray(key).tobytes(), *rest  # bytes, so that states compare
+
+
+def _set_numpy_state(state: tuple) -> None:
+    name, key, *rest = state
+    np.random.set_state((name, np.frombuffer(key, np.uint32), *rest))  # noqa: NPY002
+
+
+_GLOBAL_STATES: list[tuple[Callable[[], Any], Callable[[Any], None]]] = [
+    (get_rng_state, set_rng_state),
+    (_get_numpy_state, _set_numpy_state),
+    (random.getstate, random.setstate),
+]
+
+
+class RandomState:
+    """The state of the generators that any module can reach: the library's, NumPy's old global one and Python's.
+
+    Example:
+        >>> state = RandomState()
+        >>> a = random.random()
+        >>> state.restore()
+        >>> random.random() == a
+        True
+    """
+
+    def __init__(self) -> None:
+        self._states = [(get, put, get()) for get, put in _GLOBAL_STATES]
+
+    def restore(self) -> None:
+        """Put the generators back."""
+        for _, put, state in self._states:
+            put(state)
+
+    def drawn(self) -> RandomState:
+        """Return the part of this that has been drawn from, since it does not stand as it stood."""
+        part = copy.copy(self)
+        part._states = [(get, put, state) for get, put, state in self._states if get() != state]
+        return part
+
+
+class ModuleState:
+    """The state of a module's buffers and own generators, which it, or a copy of it, can be put back into.
+
+    Example:
+        >>> from nn import Dropout
+        >>> dropout = Dropout(generator=0)
+        >>> state, y = ModuleState(dropout), dropout(np.ones(8))
+        >>> state.restore(dropout)
+        >>> bool((dropout(np.ones(8)) == y).all())
+        True
+    """
+
+    def __init__(self, module: Module) -> None:
+        self._buffers = {name: member.data.copy() for name, member in module._state() if isinstance(member, Buffer)}
+        self._generators = {name: held.bit_generator.state for name, held in held_generators(module).items()}
+
+    def restore(self, module: Module) -> None:
+        """Put a module's buffers and generators back; nothing else."""
+        for name, member in module._state() if self._buffers else ():
+            if name in self._buffers:
+                member.data = self._buffers[name].copy()
+        for name, generator in held_generators(module).items() if self._generators else ():
+            if name in self._generators:
+                generator.bit_generator.state = self._generators[name]  # in place: modules may share one
+
+
+def advance(module: Module) -> None:
+    """Draw from every generator within a module's reach, so that whoever draws next draws something else.
+
+    Example:
+        >>> state = RandomState()
+        >>> advance(Module())
+        >>> len(state.drawn()._states)
+        3
+    """
+    own = [generator.random for generator in held_generators(module).values()]
+    draws: list[Callable[[], Any]] = [default_generator().random, np.random.random, random.random, *own]
+    for draw in draws:
+        draw()

@@ -1,0 +1,139 @@
+"""The words of the language: each is one entry that knows how it is run and how it is shown.
+
+A word is shown by a function of the notation (text, LaTeX or MathML) and its arguments, which are trees. A new word is
+a new entry, and nothing else.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Word(NamedTuple):
+    """What a word does, and how it is written.
+
+    Attributes:
+        run: of arrays and numbers.
+        show: of a notation and the argument trees; None writes the word as a function, name(arguments).
+        elementwise: whether each entry of the result comes of the same entries of the arguments.
+    """
+
+    run: Callable
+    show: Callable[[Any, list[ast.expr]], Any] | None = None
+    elementwise: bool = False
+
+
+def rows(x: np.ndarray) -> np.ndarray:
+    """Return a matrix: all leading dimensions joined into one."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def flatten(x: np.ndarray, start: int, end: int) -> np.ndarray:
+    """Return x with the dimensions from `start` to `end`, both included, joined into one."""
+    shape = x.shape or (1,)
+    start, end = start % len(shape), end % len(shape)
+    return x.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
+
+
+def split(x: np.ndarray, parts: int | Sequence[int], axis: int = -1) -> list[np.ndarray]:
+    """Return x cut along an axis into so many equal parts, or into parts of these lengths."""
+    return np.split(x, parts if isinstance(parts, int) else np.cumsum(parts)[:-1], axis)
+
+
+def join(*arguments: Any) -> np.ndarray:
+    """Return arrays joined along the axis that comes last."""
+    *arrays, axis = arguments
+    return np.concatenate(arrays, axis)
+
+
+def pad(x: np.ndarray, widths: int | Sequence[int], value: float = 0) -> np.ndarray:
+    """Return x with so many more entries of one value on both sides of its last axes, one width an axis."""
+    each = np.atleast_1d(widths)
+    sides = [(0, 0)] * (x.ndim - len(each)) + [(width, width) for width in each]
+    return np.pad(x, sides, constant_values=value)
+
+
+def crop(x: np.ndarray, widths: int | Sequence[int]) -> np.ndarray:
+    """Return x without so many entries on both sides of its last axes: what `pad` was given."""
+    each = np.atleast_1d(widths).tolist()
+    sizes = x.shape[x.ndim - len(each) :]
+    kept: tuple = tuple(slice(width, size - width) for width, size in zip(each, sizes, strict=True))
+    return x[(..., *kept)]
+
+
+def softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    """Return exp(x) / sum(exp(x)) along an axis."""
+    e = np.exp(x - x.max(axis, keepdims=True, initial=-np.inf))
+    return e / e.sum(axis, keepdims=True)
+
+
+def first(notation: Any, arguments: list[ast.expr]) -> Any:
+    """Show the first argument alone: the word only brings an array into another shape."""
+    return notation.write(arguments[0])
+
+
+def called(name: str) -> Callable[[Any, list[ast.expr]], Any]:
+    """Show a word as a function of another name."""
+    return lambda notation, arguments: notation.function(name, arguments)
+
+
+# fmt: off
+WORDS: dict[str, Word] = {
+    # entry by entry
+    "abs": Word(np.abs, lambda notation, arguments: notation.between("|", arguments[0], "|"), elementwise=True),
+    "exp": Word(np.exp, elementwise=True),
+    "log": Word(np.log, elementwise=True),
+    "maximum": Word(np.maximum, called("max"), elementwise=True),
+    "minimum": Word(np.minimum, called("min"), elementwise=True),
+    "sigmoid": Word(lambda x: 1 / (1 + np.exp(-np.asarray(x))), called("σ"), elementwise=True),
+    "sign": Word(np.sign, elementwise=True),
+    "sqrt": Word(np.sqrt, lambda notation, arguments: notation.root(arguments[0]), elementwise=True),
+    "tanh": Word(np.tanh, elementwise=True),
+    "where": Word(np.where, lambda notation, arguments: notation.cases(*arguments), elementwise=True),
+    # whole arrays
+    "crop": Word(crop),
+    "flatten": Word(flatten),
+    "join": Word(join),
+    "len": Word(len),
+    "move": Word(np.moveaxis),
+    "pad": Word(pad),
+    "random": Word(lambda shape, generator: generator.random(shape)),  # the walker adds its generator
+    "range": Word(range),
+    "rows": Word(rows, first),
+    "softmax": Word(softmax, lambda notation, arguments: notation.function("softmax", arguments[:1])),
+    "split": Word(split),
+    "zeros": Word(lambda *shape: np.zeros(shape[0] if isinstance(shape[0], tuple) else shape)),
+}
+# fmt: on
+
+
+# Words that run over named indices, with an axis each: the array, and which axes go. They keep the axes, of length 1.
+
+
+def _argmax(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> tuple[np.ndarray, ...]:
+    """Return where the first largest entry is: an array of positions for each axis."""
+    sizes = [x.shape[k] for k in axis]
+    front = np.moveaxis(x, axis, range(len(axis)))
+    places = np.unravel_index(front.reshape(-1, *front.shape[len(axis) :]).argmax(0), sizes)
+    return tuple(np.expand_dims(place, axis) for place in places)
+
+
+def _norm(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
+    return np.sqrt(np.square(x).sum(axis, keepdims=keepdims))
+
+
+REDUCTIONS: dict[str, Word] = {
+    "argmax": Word(_argmax, lambda notation, arguments: notation.over("argmax", *arguments)),
+    "max": Word(np.max, lambda notation, arguments: notation.over("max", *arguments)),
+    "min": Word(np.min, lambda notation, arguments: notation.over("min", *arguments)),
+    "norm": Word(_norm, lambda notation, arguments: notation.between("‖", arguments[0], "‖")),
+    "prod": Word(np.prod, lambda notation, arguments: notation.over("∏", *arguments)),
+    "sum": Word(np.sum, lambda notation, arguments: notation.over("∑", *arguments)),
+}
+
+METHODS = ("sum", "max", "min", "mean", "reshape")

@@ -1,0 +1,15 @@
+"""The table: a row for each configuration of each layer and loss. Every check of `test_cases.py` runs on every row.
+
+A family's file has its rows, and for each its slow forward and its PyTorch twin. To add a layer, add rows to the file
+of its family and run `tools/golden.py`.
+"""
+
+from . import activation, branch, classification, container, dropout, linear, regression, shape
+from .base import Case
+from .setup import Setup
+
+__all__ = ["CASES", "FAMILIES", "Case", "Setup"]
+
+_FILES = (linear, shape, activation, dropout, container, branch, regression, classification)
+FAMILIES: dict[str, list[Case]] = {file.__name__.rpartition(".")[2]: file.CASES for file in _FILES}
+CASES: list[Case] = [case for cases in FAMILIES.values() for case in cases]
