@@ -79,7 +79,8 @@ class TensorDataset(Dataset):
 
 def check_dataset(owner: str, dataset: Any) -> Any:
     """Return a dataset, or say how arrays become one: TypeError."""
-    if isinstance(dataset, np.ndarray | list | tuple) or not hasattr(dataset, "__getitem__"):
+    is_one = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    if isinstance(dataset, np.ndarray | list | tuple) or not is_one:
         raise TypeError(f"{owner} expects a Dataset, got {type(dataset).__name__}: wrap arrays in TensorDataset(x, y)")
     return dataset
 
@@ -103,7 +104,10 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Dataset, indices: Sequence[int] | np.ndarray) -> None:
         self.dataset = check_dataset("Subset", dataset)
-        self.indices = np.array(indices)
+        try:
+            self.indices = np.array(indices)
+        except ValueError as error:
+            raise ValueError(f"Subset expects indices of shape (N,), got ragged ones: {error}") from error
         if self.indices.ndim != 1:
             raise ValueError(f"Subset expects indices of shape (N,), got shape {self.indices.shape}")
         if not self.indices.size:
@@ -146,8 +150,9 @@ def random_split(
     try:
         given = list(lengths)
         fractions = all(0 <= length <= 1 for length in given) and math.isclose(sum(given), 1)
-    except TypeError:
-        raise TypeError(settings.refusal("random_split", "lengths", expected, lengths)) from None
+    except (TypeError, ValueError) as error:  # no list, or one of what cannot be compared with numbers
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # NumPy's own kinds want other arguments
+        raise kind(settings.refusal("random_split", "lengths", expected, lengths)) from None
     if fractions:
         given = [math.floor(rows * fraction) for fraction in given]
         left = rows - sum(given)

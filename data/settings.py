@@ -20,8 +20,8 @@ def refusal(owner: str, name: str, expected: str, value: Any) -> str:
     return f"{owner} expects {name} to be {expected}, got {reprlib.repr(value)}"
 
 
-def integer(owner: str, name: str, value: Any, at_least: int) -> int:
-    """Return a setting that is an integer; TypeError for another kind (booleans, 2.0), ValueError for one too small."""
+def integer(owner: str, name: str, value: Any, at_least: int, below: int = 2**63) -> int:
+    """Return a setting that is an integer; TypeError for another kind (booleans, 2.0), ValueError out of bounds."""
     expected = f"an integer of at least {at_least}"
     try:
         if isinstance(value, bool | np.bool_):
@@ -29,7 +29,9 @@ def integer(owner: str, name: str, value: Any, at_least: int) -> int:
         value = operator.index(value)
     except TypeError:
         raise TypeError(refusal(owner, name, expected, value)) from None
-    if value < at_least:
+    if value >= below:
+        expected += f" and below {below}"
+    if not at_least <= value < below:
         raise ValueError(refusal(owner, name, expected, value))
     return value
 
@@ -78,7 +80,8 @@ def random_generator(owner: str, value: Any) -> np.random.Generator:
         return np.random.default_rng(value)
     except (TypeError, ValueError) as error:
         expected = "a NumPy Generator, a seed of at least 0, or None"
-        raise type(error)(refusal(owner, "generator", expected, value)) from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(refusal(owner, "generator", expected, value)) from None
 
 
 def lacks(owner: str, **advice: str) -> Callable[[F], F]:

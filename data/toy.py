@@ -14,6 +14,8 @@ from . import settings
 
 DOMAIN = (-2.0, 2.0)  # of every function below: inputs of order one, as the usual initialisations expect
 
+MOST = 2**48  # samples or classes: no memory holds more, and NumPy's words for that name nothing
+
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "absolute": np.abs,
     "bump": lambda x: np.exp(-4 * x**2),
@@ -52,7 +54,7 @@ def regression(
         ((3, 1), True)
     """
     settings.choice("regression", "function", function, *FUNCTIONS)
-    samples = settings.integer("regression", "samples", samples, at_least=0)
+    samples = settings.integer("regression", "samples", samples, at_least=0, below=MOST)
     noise = settings.number("regression", "noise", noise, at_least=0)
     rng = settings.random_generator("regression", generator)
     x = rng.uniform(*DOMAIN, (samples, 1))
@@ -87,8 +89,8 @@ def spirals(
         >>> x.shape, y
         ((5, 2), array([0, 1, 2, 0, 1]))
     """
-    samples = settings.integer("spirals", "samples", samples, at_least=0)
-    classes = settings.integer("spirals", "classes", classes, at_least=1)
+    samples = settings.integer("spirals", "samples", samples, at_least=0, below=MOST)
+    classes = settings.integer("spirals", "classes", classes, at_least=1, below=MOST)
     noise = settings.number("spirals", "noise", noise, at_least=0)
     rng = settings.random_generator("spirals", generator)
     y = np.arange(samples, dtype=np.int64) % classes
@@ -122,7 +124,7 @@ def moons(
         >>> x.shape, y
         ((4, 2), array([0, 1, 0, 1]))
     """
-    samples = settings.integer("moons", "samples", samples, at_least=0)
+    samples = settings.integer("moons", "samples", samples, at_least=0, below=MOST)
     noise = settings.number("moons", "noise", noise, at_least=0)
     rng = settings.random_generator("moons", generator)
     y = np.arange(samples, dtype=np.int64) % 2

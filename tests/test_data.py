@@ -77,6 +77,8 @@ def test_subset_refuses_other_kinds():
         Subset(rows(4), [0.0])
     with pytest.raises(TypeError, match="bool"):
         Subset(rows(4), [True, False])
+    with pytest.raises(ValueError, match="Subset expects indices"):
+        Subset(rows(4), [[0], [1, 2]])
     with pytest.raises(ValueError, match=r"shape \(1, 2\)"):
         Subset(rows(4), [[0, 1]])
 
@@ -238,14 +240,15 @@ def test_numpy_settings_become_plain():
 
 @pytest.mark.parametrize("make", [Subset, random_split])
 def test_subsets_refuse_what_is_no_dataset(make):
-    for dataset in (np.zeros(3), [1, 2, 3], None):
+    for dataset in (np.zeros(3), [1, 2, 3], None, np.int8(1), np.float64("nan")):
         with pytest.raises(TypeError, match=f"{make.__name__} expects a Dataset, got .* wrap arrays in TensorDataset"):
             make(dataset, [1, 2])
 
 
-@pytest.mark.parametrize("lengths", [3, 0.8, None, ["a", "b"]])
+@pytest.mark.parametrize("lengths", [3, 0.8, None, ["a", "b"], np.zeros((2, 2))])
 def test_random_split_refuses_other_kinds(lengths):
-    with pytest.raises(TypeError, match="lengths to be whole numbers that sum to 10, or fractions that sum to 1, got"):
+    error = ValueError if isinstance(lengths, np.ndarray) else TypeError
+    with pytest.raises(error, match="lengths to be whole numbers that sum to 10, or fractions that sum to 1, got"):
         random_split(rows(10), lengths)
 
 

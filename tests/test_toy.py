@@ -32,6 +32,14 @@ def test_negative_settings_are_refused(problem):
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
+def test_more_samples_than_memory_holds_are_refused_by_name(problem):
+    with pytest.raises(ValueError, match=f"{problem.__name__} expects samples to be .* below"):
+        problem(samples=2**70)
+    with pytest.raises(ValueError, match=r"spirals expects classes to be .* below"):
+        spirals(classes=2**70)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
 def test_settings_of_another_kind_are_refused(problem):
     for settings in ({"samples": 2.0}, {"samples": "2"}, {"noise": "0.1"}, {"noise": None}, {"generator": "seed"}):
         ((name, _),) = settings.items()
