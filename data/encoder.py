@@ -106,10 +106,9 @@ class TableEncoder:
         settings.choice("TableEncoder", "text", text, "drop", "onehot")
         self.missing = settings.choice("TableEncoder", "missing", missing, *MISSING)
         self.standardize = settings.flag("TableEncoder", "standardize", standardize)
-        text_columns, exclude, include = (
-            settings.names("TableEncoder", word, value)
-            for word, value in (("text_columns", text_columns), ("exclude", exclude), ("include", include))
-        )
+        text_columns = settings.names("TableEncoder", "text_columns", text_columns)
+        exclude = settings.names("TableEncoder", "exclude", exclude)
+        include = settings.names("TableEncoder", "include", include)
         for name in (*text_columns, *exclude, *include):
             if name == target or name not in table.columns:
                 raise ValueError(f"{table.path}: no input column {name!r}; the columns are {listed(table.columns)}")
@@ -119,10 +118,16 @@ class TableEncoder:
         self.classes = []
         if self.task == "classification":
             self.classes = sorted(labels, key=lambda label: (isinstance(label, str), label))
+        self._choose(table, text, text_columns, exclude, include)
+        self._check_size(table)
+        self.mean = self.shift = self.scale = np.zeros(0)
+
+    def _choose(self, table: Table, text: str, text_columns: list[str], exclude: list[str], include: list[str]) -> None:
+        """Find the input columns, the levels of those that are text, and why others are left out."""
         self.inputs, self.levels = [], []
         self.left_out: dict[str, str] = {}
         for name in table.columns:
-            if name == target or name in exclude:
+            if name == self.target or name in exclude:
                 continue
             if name.startswith(UNNAMED) and name not in include:
                 self.left_out[name] = "it has no name"
@@ -136,12 +141,10 @@ class TableEncoder:
                 self.levels.append(sorted(set(table[name]) - {""}) if is_text else [])
         if not self.inputs:
             out = [f"{name!r} ({reason})" for name, reason in self.left_out.items()]
-            advice = (
-                f"; left out are {listed(out)}: include=[{next(iter(self.left_out))!r}] asks for one" if out else ""
-            )
-            raise ValueError(f"{table.path}: no input column is left beside the target {target!r}{advice}")
-        self._check_size(table)
-        self.mean = self.shift = self.scale = np.zeros(0)
+            advice = ""
+            if out:
+                advice = f"; left out are {listed(out)}: include=[{next(iter(self.left_out))!r}] asks for one"
+            raise ValueError(f"{table.path}: no input column is left beside the target {self.target!r}{advice}")
 
     def _check_size(self, table: Table) -> None:
         """Refuse text of so many levels that the features would not fit into memory."""
