@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from . import settings
+
 
 class Dataset:
     """Base of all datasets; an author writes the two methods `__len__` and `__getitem__`.
@@ -47,7 +49,7 @@ class TensorDataset(Dataset):
         The index may be an integer array, a boolean mask, a slice (which gives views) or one integer.
 
     Raises:
-        ValueError: for no array, one without dimensions, or different lengths.
+        ValueError: for no array, one without dimensions or with ragged rows, or different lengths.
 
     Example:
         >>> dataset = TensorDataset(np.arange(6).reshape(3, 2), np.array([7, 8, 9]))
@@ -57,7 +59,10 @@ class TensorDataset(Dataset):
     """
 
     def __init__(self, *arrays: ArrayLike) -> None:
-        self.arrays = tuple(np.asarray(array) for array in arrays)
+        try:
+            self.arrays = tuple(np.asarray(array) for array in arrays)
+        except ValueError as error:  # NumPy says where the rows of a list begin to differ
+            raise ValueError(f"TensorDataset expects arrays, or lists that make one: {error}") from error
         shapes = [array.shape for array in self.arrays]
         if not shapes or () in shapes:
             raise ValueError(f"TensorDataset expects arrays of one dimension or more, got shapes {shapes}")
@@ -72,6 +77,14 @@ class TensorDataset(Dataset):
         return tuple(array[indices] for array in self.arrays)
 
 
+def check_dataset(owner: str, dataset: Any) -> Any:
+    """Return a dataset, or say how arrays become one: TypeError."""
+    is_one = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    if isinstance(dataset, np.ndarray | list | tuple) or not is_one:
+        raise TypeError(f"{owner} expects a Dataset, got {type(dataset).__name__}: wrap arrays in TensorDataset(x, y)")
+    return dataset
+
+
 class Subset(Dataset):
     """Some rows of a dataset: row i of the subset is row `indices[i]` of the dataset.
 
@@ -81,7 +94,7 @@ class Subset(Dataset):
 
     Raises:
         ValueError: for an index out of range.
-        TypeError: for indices that are not integers.
+        TypeError: for indices that are not integers, and for bare arrays or lists in place of a dataset.
 
     Example:
         >>> subset = Subset(TensorDataset(np.array([10, 20, 30])), [2, 0])
@@ -90,8 +103,11 @@ class Subset(Dataset):
     """
 
     def __init__(self, dataset: Dataset, indices: Sequence[int] | np.ndarray) -> None:
-        self.dataset = dataset
-        self.indices = np.array(indices)
+        self.dataset = check_dataset("Subset", dataset)
+        try:
+            self.indices = np.array(indices)
+        except ValueError as error:
+            raise ValueError(f"Subset expects indices of shape (N,), got ragged ones: {error}") from error
         if self.indices.ndim != 1:
             raise ValueError(f"Subset expects indices of shape (N,), got shape {self.indices.shape}")
         if not self.indices.size:
@@ -122,19 +138,26 @@ def random_split(
 
     Raises:
         ValueError: for any other lengths.
+        TypeError: for lengths that are no list of numbers, and for bare arrays or lists in place of a dataset.
 
     Example:
         >>> dataset = TensorDataset(np.arange(10))
         >>> [len(part) for part in random_split(dataset, [0.5, 0.25, 0.25], generator=0)]
         [6, 2, 2]
     """
-    rows = len(dataset)
-    counts = lengths
-    if all(0 <= length <= 1 for length in lengths) and math.isclose(sum(lengths), 1):
-        floors = [math.floor(rows * fraction) for fraction in lengths]
-        left = rows - sum(floors)
-        counts = [floor + (i < left) for i, floor in enumerate(floors)]
-    if sum(counts) != rows or not all(isinstance(count, int | np.integer) and count >= 0 for count in counts):
-        raise ValueError(f"random_split expects whole numbers that sum to {rows}, or fractions to 1, got {lengths}")
-    order = np.random.default_rng(generator).permutation(rows)
-    return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts)[:-1])]
+    rows = len(check_dataset("random_split", dataset))
+    expected = f"whole numbers that sum to {rows}, or fractions that sum to 1"
+    try:
+        given = list(lengths)
+        fractions = all(0 <= length <= 1 for length in given) and math.isclose(sum(given), 1)
+    except (TypeError, ValueError) as error:  # no list, or one of what cannot be compared with numbers
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # NumPy's own kinds want other arguments
+        raise kind(settings.refusal("random_split", "lengths", expected, lengths)) from None
+    if fractions:
+        given = [math.floor(rows * fraction) for fraction in given]
+        left = rows - sum(given)
+        given = [count + (i < left) for i, count in enumerate(given)]
+    if sum(given) != rows or not all(isinstance(count, int | np.integer) and count >= 0 for count in given):
+        raise ValueError(settings.refusal("random_split", "lengths", expected, lengths))
+    order = settings.random_generator("random_split", generator).permutation(rows)
+    return [Subset(dataset, part) for part in np.split(order, np.cumsum(given)[:-1])]

@@ -6,13 +6,16 @@ have seen.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from .dataset import Dataset
+from . import settings
+from .dataset import Dataset, check_dataset
+
+_IN_PROCESS = "a batch is one indexing call in this process; leave the keyword out"
+_OWN_ORDER = "give the rows in the order you want, DataLoader(Subset(dataset, indices)), or say shuffle=True"
 
 
 class _Epoch:
@@ -37,7 +40,8 @@ class DataLoader:
 
     Raises:
         ValueError: for a batch size below 1.
-        TypeError: for one that is not an integer, and for bare arrays or lists in place of a dataset.
+        TypeError: for settings of another kind, for a keyword that only PyTorch's loader has, and for bare arrays or
+            lists in place of a dataset.
 
     Example:
         >>> from data import TensorDataset
@@ -46,6 +50,20 @@ class DataLoader:
         [[0, 1], [2, 3], [4]]
     """
 
+    @settings.lacks(
+        "DataLoader",
+        num_workers=_IN_PROCESS,
+        prefetch_factor=_IN_PROCESS,
+        persistent_workers=_IN_PROCESS,
+        multiprocessing_context=_IN_PROCESS,
+        worker_init_fn=_IN_PROCESS,
+        timeout=_IN_PROCESS,
+        pin_memory="arrays stay in the memory of the CPU; leave the keyword out",
+        pin_memory_device="arrays stay in the memory of the CPU; leave the keyword out",
+        collate_fn="the dataset makes the batch: write what it does in __getitem__, which is given all its row numbers",
+        sampler=_OWN_ORDER,
+        batch_sampler=_OWN_ORDER,
+    )
     def __init__(
         self,
         dataset: Dataset,
@@ -55,16 +73,11 @@ class DataLoader:
         *,
         generator: np.random.Generator | int | None = None,
     ) -> None:
-        if isinstance(dataset, np.ndarray | list | tuple):
-            kind = type(dataset).__name__
-            raise TypeError(f"DataLoader expects a Dataset, got {kind}: wrap arrays in TensorDataset(x, y)")
-        self.dataset = dataset
-        self.batch_size = operator.index(batch_size)
-        if self.batch_size < 1:
-            raise ValueError(f"DataLoader expects batch_size of 1 or more, got {batch_size}")
-        self.shuffle = bool(shuffle)
-        self.drop_last = bool(drop_last)
-        self.generator = np.random.default_rng(generator)
+        self.dataset = check_dataset("DataLoader", dataset)
+        self.batch_size = settings.integer("DataLoader", "batch_size", batch_size, at_least=1)
+        self.shuffle = settings.flag("DataLoader", "shuffle", shuffle)
+        self.drop_last = settings.flag("DataLoader", "drop_last", drop_last)
+        self.generator = settings.random_generator("DataLoader", generator)
         self._epoch: _Epoch | None = None  # the one begun last; None when it was gone through to its end
         self._restored = False  # that epoch came from load_state_dict, and the next iterator goes on with it
 
@@ -131,25 +144,48 @@ class DataLoader:
         The generator is set too, for all who share it.
 
         Raises:
+            TypeError: for what is no dict.
             ValueError: for the state of a loader over another number of rows, with other settings or another kind of
-                bit generator; nothing is changed then.
+                bit generator, and for what is no such state; nothing is changed then.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(settings.refusal("DataLoader", "the state", "a dict", state_dict))
         missing = self.state_dict().keys() - state_dict.keys()
         if missing:
             raise ValueError(f"DataLoader's state lacks {sorted(missing)}")
         for name, value in self._settings().items():
-            if state_dict[name] != value:
-                raise ValueError(f"DataLoader has {name}={value}, but the state is for {name}={state_dict[name]}")
+            theirs = state_dict[name]
+            if isinstance(theirs, np.ndarray) or theirs != value:
+                raise ValueError(f"DataLoader has {name}={value}, but the state is for {name}={theirs}")
         epoch = None
         if state_dict["order"] is not None:
-            epoch = _Epoch(np.array(state_dict["order"], dtype=np.int64), int(state_dict["batch"]))
-            rows = np.arange(len(self.dataset))
-            if not (np.array_equal(np.sort(epoch.order), rows) and 0 <= epoch.batch <= len(self)):
-                raise ValueError(f"DataLoader expects an order of {len(rows)} rows and one of {len(self)} batches")
+            epoch = self._checked_epoch(state_dict["order"], state_dict["batch"])
+        elif state_dict["batch"] != 0:
+            raise ValueError(settings.refusal("DataLoader", "batch without an order", "0", state_dict["batch"]))
+        before = self.generator.bit_generator.state
         try:
             self.generator.bit_generator.state = state_dict["generator"]
-        except (KeyError, TypeError, ValueError) as error:
+            state = self.generator.bit_generator.state
+            # The places of MT19937 and Philox in what they have ready: NumPy believes them, and crashes outside of it.
+            if not (0 <= state["state"].get("pos", 0) <= 624 and 0 <= state.get("buffer_pos", 0) <= 4):
+                raise ValueError("its place is outside of its buffer")
+        except Exception as error:  # each bit generator has its own ways, and some leave the state half set
+            self.generator.bit_generator.state = before
             kind = type(self.generator.bit_generator).__name__
             raise ValueError(f"DataLoader draws from a {kind}, which cannot take the state: {error}") from error
         self._epoch = epoch
         self._restored = True
+
+    def _checked_epoch(self, order: Any, batch: Any) -> _Epoch:
+        """Return the epoch of a state: each row once, and a batch that it has."""
+        rows = len(self.dataset)
+        try:
+            array = np.asarray(order)
+            is_order = array.dtype.kind in "iu" or not rows
+            is_order = is_order and np.array_equal(np.sort(array), np.arange(rows))
+            batch = settings.integer("DataLoader", "batch", batch, at_least=0)
+        except (TypeError, ValueError):
+            is_order = False
+        if not is_order or batch > len(self):
+            raise ValueError(f"DataLoader expects an order of {rows} rows and one of {len(self)} batches")
+        return _Epoch(array.astype(np.int64), batch)

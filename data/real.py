@@ -24,6 +24,11 @@ def load_csv(
     text: str = "drop",
     text_columns: Collection[str] = (),
     exclude: Collection[str] = (),
+    include: Collection[str] = (),
+    sep: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    na: Collection[str] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read a CSV file into arrays (x, y), with its numbers as they stand.
 
@@ -33,13 +38,18 @@ def load_csv(
     Args:
         path: the file, as `read_table` takes it.
         target: the column to predict; `infer_task` tells whether it sets a regression or a classification.
-        missing: as for `TableEncoder`, like the next three.
+        missing: as for `TableEncoder`, like the next four.
         text: see there.
         text_columns: see there.
         exclude: see there.
+        include: see there.
+        sep: as for `read_table`, like the next three.
+        decimal: see there.
+        encoding: see there.
+        na: see there.
 
     Shape:
-        x (N, features), float32; y (N, 1), float32, for regression, and (N,), int64, for classification, where class 0
+        x (N, features), float32; y (N, 1), float64, for regression, and (N,), int64, for classification, where class 0
         is the first in sorted order.
 
     Raises:
@@ -50,9 +60,16 @@ def load_csv(
         >>> x.shape, y.shape
         ((392, 7), (392, 1))
     """
-    table = read_table(path)
+    table = read_table(path, sep=sep, decimal=decimal, encoding=encoding, na=na)
     encoder = TableEncoder(
-        table, target, missing=missing, text=text, text_columns=text_columns, exclude=exclude, standardize=False
+        table,
+        target,
+        missing=missing,
+        text=text,
+        text_columns=text_columns,
+        exclude=exclude,
+        include=include,
+        standardize=False,
     )
     table = encoder.drop_missing(table)
     return encoder.fit(table).transform(table), encoder.transform_target(table)
@@ -71,7 +88,8 @@ def load_auto_mpg() -> tuple[np.ndarray, np.ndarray]:
         >>> y[:3, 0]
         array([18., 15., 18.], dtype=float32)
     """
-    return load_csv(os.path.join(FILES, "auto_mpg.csv"), target="mpg")
+    x, y = load_csv(os.path.join(FILES, "auto_mpg.csv"), target="mpg")
+    return x, y.astype(np.float32)
 
 
 def load_digits() -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from . import settings
+
 DOMAIN = (-2.0, 2.0)  # of every function below: inputs of order one, as the usual initialisations expect
+
+MOST = 2**48  # samples or classes: no memory holds more, and NumPy's words for that name nothing
 
 FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "absolute": np.abs,
@@ -20,13 +24,6 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sine": lambda x: np.sin(math.pi * x),
     "step": lambda x: np.where(x < 0, -1.0, 1.0),
 }
-
-
-def _check_settings(samples: int, noise: float) -> None:
-    if samples < 0:
-        raise ValueError(f"expected samples of 0 or more, got {samples}")
-    if not 0 <= noise < math.inf:
-        raise ValueError(f"expected a finite noise of 0 or more, got {noise}")
 
 
 def regression(
@@ -49,16 +46,17 @@ def regression(
 
     Raises:
         ValueError: for an unknown function, and for negative samples or noise.
+        TypeError: for samples, noise or a generator of another kind.
 
     Example:
         >>> x, y = regression("absolute", samples=3, noise=0, generator=0)
         >>> x.shape, bool((y == abs(x)).all())
         ((3, 1), True)
     """
-    if function not in FUNCTIONS:
-        raise ValueError(f"expected a function among {', '.join(FUNCTIONS)}, got {function!r}")
-    _check_settings(samples, noise)
-    rng = np.random.default_rng(generator)
+    settings.choice("regression", "function", function, *FUNCTIONS)
+    samples = settings.integer("regression", "samples", samples, at_least=0, below=MOST)
+    noise = settings.number("regression", "noise", noise, at_least=0)
+    rng = settings.random_generator("regression", generator)
     x = rng.uniform(*DOMAIN, (samples, 1))
     y = FUNCTIONS[function](x) + noise * rng.standard_normal(x.shape)
     return x.astype(np.float32), y.astype(np.float32)
@@ -84,16 +82,17 @@ def spirals(
 
     Raises:
         ValueError: for less than one class, and for negative samples or noise.
+        TypeError: for samples, noise or a generator of another kind.
 
     Example:
         >>> x, y = spirals(samples=5, classes=3, generator=0)
         >>> x.shape, y
         ((5, 2), array([0, 1, 2, 0, 1]))
     """
-    _check_settings(samples, noise)
-    if classes < 1:
-        raise ValueError(f"expected classes of 1 or more, got {classes}")
-    rng = np.random.default_rng(generator)
+    samples = settings.integer("spirals", "samples", samples, at_least=0, below=MOST)
+    classes = settings.integer("spirals", "classes", classes, at_least=1, below=MOST)
+    noise = settings.number("spirals", "noise", noise, at_least=0)
+    rng = settings.random_generator("spirals", generator)
     y = np.arange(samples, dtype=np.int64) % classes
     radius = np.sqrt(rng.random(samples))  # the root spreads the points evenly along the arm's growing circles
     angle = 2 * math.pi * (radius + y / classes)
@@ -118,14 +117,16 @@ def moons(
 
     Raises:
         ValueError: for negative samples or noise.
+        TypeError: for samples, noise or a generator of another kind.
 
     Example:
         >>> x, y = moons(samples=4, generator=0)
         >>> x.shape, y
         ((4, 2), array([0, 1, 0, 1]))
     """
-    _check_settings(samples, noise)
-    rng = np.random.default_rng(generator)
+    samples = settings.integer("moons", "samples", samples, at_least=0, below=MOST)
+    noise = settings.number("moons", "noise", noise, at_least=0)
+    rng = settings.random_generator("moons", generator)
     y = np.arange(samples, dtype=np.int64) % 2
     angle = rng.uniform(0, math.pi, samples) + math.pi * y
     x = np.stack([np.cos(angle) + y, np.sin(angle) + y / 2], axis=1)

@@ -9,12 +9,16 @@ A fifth of the rows is kept for the test, and a fifth of the others tells when t
 import argparse
 import csv
 import math
+import re
+import shlex
 import sys
 from dataclasses import dataclass, field
 from typing import Any
 
 import common
 import numpy as np
+import pictures
+import scores
 from tqdm import tqdm
 
 import nn
@@ -22,35 +26,86 @@ import optim
 from data import DataLoader, Table, TableEncoder, TensorDataset, read_table
 
 FEWEST_ROWS = 10
+MOST_CLASSES = 1000  # beyond, the target is no class
+FEWEST_ROWS_A_CLASS = 5  # on average; with fewer, a class is hardly learnt
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|", "blank": " "}
+FLAGS = ("missing", "text", "text_columns", "exclude", "include", "task", "sep", "decimal", "encoding", "na")
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("file", metavar="FILE", help="a .csv or .csv.gz file with a header")
+    parser.add_argument("file", metavar="FILE", help="a CSV file with a header, plain or compressed by gzip")
     parser.add_argument("--target", metavar="COLUMN", help="the column to learn")
     parser.add_argument("--task", choices=("regression", "classification"), help="in place of what the target tells")
-    parser.add_argument("--missing", default="refuse", choices=("refuse", "drop", "mean"), help="missing values")
-    parser.add_argument("--text", default="drop", choices=("drop", "onehot"), help="text columns")
-    parser.add_argument("--exclude", metavar="COLUMN", nargs="+", default=[], help="columns to leave out")
-    parser.add_argument("--hidden", type=common.positive_int, nargs="+", default=[256], help="hidden layer widths")
-    parser.add_argument("--epochs", type=common.positive_int, default=500, help="at most")
-    parser.add_argument("--patience", type=common.positive_int, default=50, help="epochs to wait for a better one")
-    parser.add_argument("--batch-size", type=common.positive_int, default=32)
-    parser.add_argument("--lr", type=common.non_negative, default=1e-3, help="learning rate")
-    parser.add_argument("--weight-decay", type=common.non_negative, default=1e-2)
-    parser.add_argument("--seed", type=common.seed, default=0)
-    parser.add_argument("--plot", metavar="FILE", help="write a picture of the losses and the test")
-    parser.add_argument("--metrics", metavar="FILE", help="write the test's results as JSON")
-    parser.add_argument("--save", metavar="FILE", help="write the model, for --predict")
     parser.add_argument("--predict", metavar="MODEL", help="apply a saved model to FILE instead of training")
-    parser.add_argument("--out", metavar="FILE", help="where predictions go; standard output by default")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors and predictions")
+
+    file = parser.add_argument_group("how the file is written, in place of what it looks like")
+    words = ", ".join(SEPARATORS)
+    file.add_argument("--sep", type=separator, help=f"what separates its fields: a character, or one of {words}")
+    file.add_argument("--decimal", choices=(".", ","), help="its decimal sign")
+    file.add_argument("--encoding", help="as Python names it, such as utf-8 or latin-1")
+    file.add_argument("--na", metavar="WORD", nargs="+", default=[], help="further words for a missing value")
+
+    columns = parser.add_argument_group("what becomes of its columns")
+    columns.add_argument("--missing", default="refuse", choices=("refuse", "drop", "mean"), help="missing values")
+    columns.add_argument("--text", default="drop", choices=("drop", "onehot"), help="text columns")
+    names = {"metavar": "COLUMN", "nargs": "+", "default": []}
+    columns.add_argument("--text-columns", **names, help="columns that are text, though they may look like numbers")
+    columns.add_argument("--exclude", **names, help="columns to leave out")
+    columns.add_argument("--include", **names, help="columns to use that would be left out: ids, dates, names")
+
+    training = parser.add_argument_group("training")
+    training.add_argument("--hidden", type=common.positive_int, nargs="+", default=[256], help="hidden layer widths")
+    training.add_argument("--epochs", type=common.positive_int, default=500, help="at most (default: 500)")
+    training.add_argument("--patience", type=common.positive_int, default=50, help="epochs to wait for a better one")
+    training.add_argument("--batch-size", type=common.positive_int, default=32)
+    training.add_argument("--lr", type=common.non_negative, default=1e-3, help="learning rate")
+    training.add_argument("--weight-decay", type=common.non_negative, default=1e-2)
+    training.add_argument("--class-weight", choices=("balanced",), help="give rare classes as much weight as frequent")
+    training.add_argument("--seed", type=common.seed, default=0)
+
+    output = parser.add_argument_group("output")
+    output.add_argument("--plot", metavar="FILE", help="write a picture of the losses and the test")
+    output.add_argument("--metrics", metavar="FILE", help="write the test's results as JSON")
+    output.add_argument("--save", metavar="FILE", help="write the model, for --predict")
+    output.add_argument("--out", metavar="FILE", help="where predictions go; standard output by default")
+    output.add_argument("--proba", action="store_true", help="predict the probability of each class, too")
+    output.add_argument("--quiet", action="store_true", help="print nothing but errors and predictions")
     args = parser.parse_args(argv)
     if not args.target and not args.predict:
         parser.error("--target COLUMN is needed to train, or --predict MODEL to predict")
-    if args.out and not args.predict:
-        parser.error("--out belongs to --predict")
+    common.check_paths(
+        parser,
+        reads={"FILE": args.file, "--predict": args.predict},
+        writes={"--plot": args.plot, "--metrics": args.metrics, "--save": args.save, "--out": args.out},
+    )
+    for flag in ("out", "proba"):
+        if getattr(args, flag) and not args.predict:
+            parser.error(f"--{flag} belongs to --predict")
     return args
+
+
+def separator(text: str) -> str:
+    """Read an argument that is one character, or the word for one."""
+    sep = SEPARATORS.get(text, text)
+    if len(sep) != 1 or sep in '\r\n"':
+        raise argparse.ArgumentTypeError(f"expected one character or {', '.join(SEPARATORS)}, got {text!r}")
+    return sep
+
+
+def read(args: argparse.Namespace) -> Table:
+    return read_table(args.file, sep=args.sep, decimal=args.decimal, encoding=args.encoding, na=args.na)
+
+
+def as_flags(message: object) -> str:
+    """Return an error of the package with its arguments as this script's flags, which have the same names."""
+
+    def flag(match: re.Match) -> str:
+        return f"--{match['name'].replace('_', '-')} {shlex.quote(match['value'])}"
+
+    names = "|".join(FLAGS)
+    text = re.sub(rf"\b(?P<name>{names})=\[?(?P<quote>['\"])(?P<value>.*?)(?P=quote)\]?", flag, str(message))
+    return re.sub(rf"\b(which|without) ({names})\b", r"\1 --\2", text)
 
 
 @dataclass
@@ -72,21 +127,24 @@ class Predictor:
     def classifies(self) -> bool:
         return self.encoder.task == "classification"
 
-    def targets(self, table: Table) -> np.ndarray:
-        """Return what the network is to give: class codes, or standardised numbers."""
-        y = self.encoder.transform_target(table)
+    def fit_target(self, y: np.ndarray) -> None:
+        """Learn the mean and the standard deviation of the target's numbers, from the training rows."""
+        varies = np.ptp(y) > 0 and y.std() > np.finfo(np.float32).tiny
+        self.target_mean, self.target_std = float(y.mean()), float(y.std()) if varies else 1.0
+
+    def targets(self, y: np.ndarray) -> np.ndarray:
+        """Return what the network is to give for y: class codes, or standardised numbers."""
         return y if self.classifies else ((y - self.target_mean) / self.target_std).astype(np.float32)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return class codes (N,), or numbers (N,) in the target's own unit."""
+        """Return the classes' probabilities (N, classes), or numbers (N,) in the target's own unit; float64."""
         with nn.no_grad():
-            f = self.model(x)
-        return f.argmax(1) if self.classifies else f[:, 0] * self.target_std + self.target_mean
+            f = self.model(x).astype(np.float64)
+        return nn.Softmax(1)(f) if self.classifies else f[:, 0] * self.target_std + self.target_mean
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "encoder": self.encoder.state_dict(),
-            "hidden": self.hidden,
             "target_mean": self.target_mean,
             "target_std": self.target_std,
             "model": self.model.state_dict(),
@@ -97,15 +155,21 @@ class Predictor:
         """Read a saved predictor; end the script if there is none."""
         try:
             state = nn.load(path)
-            encoder = TableEncoder.from_state_dict(state["encoder"])
-            predictor = cls(encoder, state["hidden"], state["target_mean"], state["target_std"])
-            predictor.model.load_state_dict(state["model"])
         except FileNotFoundError:
             common.fail(f"there is no model {path}")
-        except (KeyError, TypeError, AttributeError):
-            common.fail(f"{path} is no model that this script saved")
         except (OSError, ValueError) as error:
             common.fail(error)
+        try:
+            encoder = TableEncoder.from_state_dict(state["encoder"])
+            mean, std = state["target_mean"], state["target_std"]
+            plain = type(mean) is type(std) is float and math.isfinite(mean) and 0 < std < math.inf
+            if not plain or not encoder.mean.size:
+                raise ValueError("its means and standard deviations are none")
+            widths = [len(array) for name, array in state["model"].items() if name.endswith("bias")]
+            predictor = cls(encoder, widths[:-1], mean, std)
+            predictor.model.load_state_dict(state["model"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            common.fail(f"{path} is no model that this script saved ({type(error).__name__}: {error})")
         return predictor
 
 
@@ -119,61 +183,111 @@ def split(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, 
 
 def train(args: argparse.Namespace) -> None:
     rng = np.random.default_rng(args.seed)
-    table = read_table(args.file)
-    encoder = TableEncoder(
-        table, args.target, task=args.task, missing=args.missing, text=args.text, exclude=args.exclude
-    )
+    say = common.say if not args.quiet else lambda *_: None
+    table = read(args)
+    columns = {"text_columns": args.text_columns, "exclude": args.exclude, "include": args.include}
+    encoder = TableEncoder(table, args.target, task=args.task, missing=args.missing, text=args.text, **columns)
     kept = encoder.drop_missing(table)
     if len(kept) < FEWEST_ROWS:
         common.fail(f"{args.file}: expected at least {FEWEST_ROWS} rows to learn from, got {len(kept)}")
+    if len(encoder.classes) > MOST_CLASSES:
+        many = f"{len(encoder.classes)} classes, more than {MOST_CLASSES}"
+        common.fail(f"{args.file}: {args.target!r} has {many}: is it the --target, and a class?")
+    if args.class_weight and encoder.task == "regression":
+        common.fail("--class-weight belongs to a classification (--task classification makes it one)")
     training, validation, test = split(len(kept), rng)
     encoder.fit(kept, training)
+    y = encoder.transform_target(kept)
     predictor = Predictor(encoder, args.hidden, generator=rng)
     if not predictor.classifies:
-        numbers = encoder.transform_target(kept)[training]
-        predictor.target_mean, predictor.target_std = float(numbers.mean()), float(numbers.std()) or 1.0
-    say = print if not args.quiet else lambda *_: None
-    describe(args, table, kept, encoder, say)
+        predictor.fit_target(y[training])
+    say(description(args, table, kept, encoder))
 
-    x, y = encoder.transform(kept), predictor.targets(kept)
-    history = fit(args, predictor, (x[training], y[training]), (x[validation], y[validation]), rng)
-    best = int(np.argmin(history["validation"]))
-    say(f"epochs       {len(history['validation'])}, the best on the validation rows is {best + 1}")
+    x, targets = encoder.transform(kept), predictor.targets(y)
+    history = fit(args, predictor, (x[training], targets[training]), (x[validation], targets[validation]), rng)
+    best = int(np.argmin(history["validation"])) + 1
 
-    truth, predicted = encoder.transform_target(kept)[test].ravel(), predictor.predict(x[test])
-    metrics = score(truth, predicted, predictor.classifies)
-    for name, value in metrics.items():
-        say(f"{name:<12} {value:.4f}")
-    confusion = None
-    if predictor.classifies:
-        confusion = np.zeros((len(encoder.classes),) * 2, int)
-        np.add.at(confusion, (truth, predicted), 1)
-        say(confusion_text(confusion, encoder.classes))
+    comparison = compare(predictor, x[test], y[test], y[training])
+    notes = [*remarks(args, y, history, comparison.class_scores), *beyond(comparison.predicted)]
+    report = [
+        f"epochs       {len(history['validation'])}, the best on the validation rows is {best}",
+        comparison.text(),
+    ]
+    report += [f"note         {note}" for note in notes]
     if args.metrics:
+        run = {"task": encoder.task, "epochs": len(history["validation"]), "best_epoch": best, "seed": args.seed}
         sizes = {"train_rows": len(training), "validation_rows": len(validation), "test_rows": len(test)}
-        run = {"task": encoder.task, "epochs": len(history["validation"]), "best_epoch": best + 1, "seed": args.seed}
-        common.write_json({**metrics, **run, **sizes}, args.metrics)
+        common.write_json({**comparison.values(), **run, **sizes, "notes": notes}, args.metrics)
     if args.save:
         common.save_state(predictor.state_dict(), args.save)
-        say(f"model        {args.save}")
-    if args.plot and (figure := draw(args.target, history, truth, predicted, confusion, encoder.classes)):
+        report.append(f"model        {args.save}")
+    if args.plot and (figure := pictures.draw_table(args.target, history, comparison)):
         common.save_figure(figure, args.plot)
-        say(f"picture      {args.plot}")
+        report.append(f"picture      {args.plot}")
+    say("\n".join(report))
 
 
-def describe(args: argparse.Namespace, table: Table, kept: Table, encoder: TableEncoder, say: Any) -> None:
-    """Print what was made of the table."""
+def compare(predictor: Predictor, x: np.ndarray, y: np.ndarray, y_training: np.ndarray) -> scores.Comparison:
+    """Return how the predictions of x compare with y, beside the most frequent class or the mean in training."""
+    classes, predicted = predictor.encoder.classes, predictor.predict(x)
+    if classes:
+        usual = int(np.bincount(y_training).argmax())
+        text = f"always {classes[usual]!r}, the most frequent class of the training rows"
+        return scores.Comparison(y, predicted, usual, text, classes)
+    mean = predictor.target_mean
+    return scores.Comparison(y[:, 0], predicted, mean, f"always {mean:.10g}, the mean of the training rows", [])
+
+
+def description(args: argparse.Namespace, table: Table, kept: Table, encoder: TableEncoder) -> str:
+    """Return what was made of the table, as text."""
     inferred = "" if args.task else ", by the look of the target"
     classes = f" of {len(encoder.classes)} classes" if encoder.classes else ""
-    say(f"task         {encoder.task}{classes}{inferred} (--task overrides)")
-    say(
-        f"rows         {len(kept)}"
-        + (f", {len(table) - len(kept)} with missing values dropped" * (len(kept) < len(table)))
+    dropped = f", {len(table) - len(kept)} with missing values dropped" * (len(kept) < len(table))
+    lines = [
+        f"task         {encoder.task}{classes}{inferred} (--task overrides)",
+        f"rows         {len(kept)}{dropped}",
+        f"features     {len(encoder.feature_names)} from {len(encoder.inputs)} columns",
+    ]
+    names = {sep: word for word, sep in SEPARATORS.items()} | {".": "point"}
+    sep, decimal, encoding = table.dialect
+    if (sep, decimal, encoding) != (",", ".", "utf-8"):
+        written = f"separator {names.get(sep, sep)}, decimal {names[decimal]}, encoding {encoding}"
+        lines.insert(0, f"file         {written} (--sep, --decimal, --encoding override)")
+    for reason in dict.fromkeys(encoder.left_out.values()):
+        left = ", ".join(name for name, why in encoder.left_out.items() if why == reason)
+        advice = "--text onehot makes features of it" if reason == "text" else "--include uses it"
+        lines.append(f"left out     {left} ({reason}; {advice})")
+    return "\n".join(lines)
+
+
+def remarks(
+    args: argparse.Namespace, y: np.ndarray, history: dict[str, list[float]], classes: list[dict[str, Any]]
+) -> list[str]:
+    """Return what a reader of the scores had better know."""
+    found = []
+    if not np.ptp(y):
+        found.append(f"{args.target} has one value in all rows: there is nothing to learn")
+    elif classes and len(y) < FEWEST_ROWS_A_CLASS * len(classes):
+        found.append(
+            f"{len(classes)} classes in {len(y)} rows: is {args.target} a name, or a number (--task regression)?"
+        )
+    never = [str(row["class"]) for row in classes if row["rows"] and not row["predicted"]]
+    if never:
+        advice = "" if args.class_weight else "; --class-weight balanced gives rare classes more weight"
+        found.append(f"never predicted, though there in the test rows: {', '.join(never[:10])}{advice}")
+    if len(history["validation"]) == args.epochs and int(np.argmin(history["validation"])) == args.epochs - 1:
+        found.append(f"the validation loss was still falling at the last epoch: try --epochs {2 * args.epochs}")
+    return found
+
+
+def beyond(predicted: np.ndarray) -> list[str]:
+    """Return in words how many predictions are not finite, if any."""
+    count = int((~np.isfinite(predicted.reshape(len(predicted), -1)).all(axis=1)).sum())
+    return (
+        [f"{count} of {len(predicted)} predictions are not finite: those rows lie far beyond the training rows"]
+        if count
+        else []
     )
-    say(f"features     {len(encoder.feature_names)} from {len(encoder.inputs)} columns")
-    left = [name for name in table.columns if name not in [*encoder.inputs, *args.exclude, args.target]]
-    if left:
-        say(f"left out     {', '.join(left)} (text; --text onehot makes features of it)")
 
 
 def fit(
@@ -185,7 +299,11 @@ def fit(
 ) -> dict[str, list[float]]:
     """Train until the validation loss has not fallen for a while, put the best state back, return the losses."""
     model = predictor.model
-    criterion = nn.CrossEntropyLoss() if predictor.classifies else nn.MSELoss()
+    weight = None
+    if args.class_weight:
+        counts = np.bincount(training[1], minlength=len(predictor.encoder.classes))
+        weight = len(training[1]) / (len(counts) * np.maximum(counts, 1))
+    criterion = nn.CrossEntropyLoss(weight=weight) if predictor.classifies else nn.MSELoss()
     optimizer = optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
     loader = DataLoader(TensorDataset(*training), args.batch_size, shuffle=True, generator=rng)
     history: dict[str, list[float]] = {"training": [], "validation": []}
@@ -198,9 +316,11 @@ def fit(
             optimizer.zero_grad()
             model.backward(criterion.backward())
             optimizer.step()
-        with nn.no_grad():
-            history["training"].append(float(criterion(model(training[0]), training[1])))
-            history["validation"].append(float(criterion(model(validation[0]), validation[1])))
+        for name, (x, y) in (("training", training), ("validation", validation)):
+            with nn.no_grad():
+                loss = criterion(model(x), y)
+            common.stop_unless_finite(loss, model, x, epoch)
+            history[name].append(float(loss))
         bar.set_postfix({name: f"{losses[-1]:.4f}" for name, losses in history.items()}, refresh=False)
         best_epoch = int(np.argmin(history["validation"]))
         if best_epoch == epoch:
@@ -212,93 +332,58 @@ def fit(
     return history
 
 
-def score(truth: np.ndarray, predicted: np.ndarray, classifies: bool) -> dict[str, float]:
-    """Return the accuracy, or the root mean squared error and the share of variance explained."""
-    if classifies:
-        return {"test_accuracy": float((truth == predicted).mean())}
-    residual = truth - predicted
-    variance = float(truth.var())
-    mean_square = float(np.square(residual, dtype=np.float64).mean())
-    return {"test_rmse": math.sqrt(mean_square), "test_r2": 1 - mean_square / variance if variance else math.nan}
-
-
-def confusion_text(confusion: np.ndarray, classes: list[Any]) -> str:
-    """Return the confusion matrix as text: a row a true class, a column a predicted one."""
-    names = [str(name)[:12] for name in classes]
-    width = max(len(str(confusion.max())), *map(len, names)) + 1
-    lines = ["rows are the truth, columns the prediction:"]
-    lines += [" " * width + "".join(f"{name:>{width}}" for name in names)]
-    lines += [
-        f"{name:>{width}}" + "".join(f"{count or '.':>{width}}" for count in row)
-        for name, row in zip(names, confusion.tolist(), strict=True)
-    ]
-    return "\n".join(lines)
-
-
-def draw(
-    target: str,
-    history: dict[str, list[float]],
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    confusion: np.ndarray | None,
-    classes: list[Any],
-) -> Any:
-    """Return the picture: the losses on the left, the test rows on the right."""
-    figure = common.new_figure(10, 4.5)
-    if figure is None:
-        return None
-    losses, test = figure.subplots(1, 2)
-    epochs = range(1, len(history["training"]) + 1)
-    for name, color in (("training", "tab:blue"), ("validation", "tab:orange")):
-        losses.plot(epochs, history[name], color=color, label=name)
-    best = int(np.argmin(history["validation"])) + 1
-    losses.axvline(best, color="black", linestyle="--", label=f"best epoch, {best}")
-    losses.set(xlabel="epoch", ylabel="loss", yscale="log", title="loss")
-    losses.legend()
-    if confusion is None:
-        low, high = min(truth.min(), predicted.min()), max(truth.max(), predicted.max())
-        test.plot([low, high], [low, high], color="black", linestyle="--", label="truth")
-        test.scatter(truth, predicted, s=14, color="tab:orange", label=f"{len(truth)} test rows")
-        test.set(xlabel=f"{target}, true", ylabel=f"{target}, predicted", title="test")
-        test.legend()
-        return figure
-    test.imshow(np.log1p(confusion), cmap="Blues")
-    for (row, column), count in np.ndenumerate(confusion):
-        if count and len(classes) <= 20:
-            dark = count > confusion.max() / 4
-            test.text(column, row, count, ha="center", va="center", color="white" if dark else "black", fontsize=8)
-    if len(classes) <= 20:
-        test.set_xticks(range(len(classes)), [str(name)[:12] for name in classes], rotation=45 * (len(classes) > 10))
-        test.set_yticks(range(len(classes)), [str(name)[:12] for name in classes])
-    accuracy = np.trace(confusion) / confusion.sum()
-    test.set(xlabel=f"{target}, predicted", ylabel=f"{target}, true", title=f"test accuracy {accuracy:.3f}")
-    return figure
-
-
 def predict(args: argparse.Namespace) -> None:
-    """Write the rows of a file with a column of predictions behind the others."""
+    """Write every row of a file with its prediction behind, and what had to be filled in for it."""
     predictor = Predictor.load(args.predict)
     encoder = predictor.encoder
-    table = read_table(args.file)
-    kept = encoder.drop_missing(table, target=False)
-    if len(kept) < len(table):
-        print(f"{len(table) - len(kept)} rows with missing values have no prediction", file=sys.stderr)
-    values = predictor.predict(encoder.transform(kept))
-    shown = [encoder.classes[code] for code in values] if predictor.classifies else [f"{value:.6g}" for value in values]
-    columns = {**kept.columns, f"predicted_{encoder.target}": shown}
+    if args.proba and not predictor.classifies:
+        common.fail(f"--proba belongs to a classification, and {args.predict} is a regression")
+    table = read(args)
+    gaps = encoder.gaps(table)
+    predicted = predictor.predict(encoder.transform(table, strict=False))
+
+    def text(value: Any) -> str:
+        return value if isinstance(value, str) else str(value).replace(".", table.dialect.decimal)
+
+    columns = dict(table.columns)
+    if predictor.classifies:
+        columns[unused(f"predicted_{encoder.target}", columns)] = [
+            text(encoder.classes[code]) for code in predicted.argmax(1)
+        ]
+        for label, probabilities in zip(encoder.classes, predicted.T, strict=True):
+            if args.proba:
+                columns[unused(f"probability_{label}", columns)] = [text(float(f"{p:.6g}")) for p in probabilities]
+    else:
+        columns[unused(f"predicted_{encoder.target}", columns)] = [text(value) for value in predicted.tolist()]
+    columns[unused("filled_in", columns)] = gaps
     with common.output(args.out) as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, delimiter=table.dialect.sep, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
+    for note in beyond(predicted):
+        print(note, file=sys.stderr)
+    if any(gaps):
+        count = sum(map(bool, gaps))
+        filled = "the mean of the training rows stands in, as column filled_in tells"
+        print(f"{count} of {len(table)} rows lack a value or have an unknown one: {filled}", file=sys.stderr)
+
+
+def unused(name: str, columns: dict[str, list[str]]) -> str:
+    """Return a name that no column of the user's has."""
+    while name in columns:
+        name += "_"
+    return name
+
+
+def main() -> None:
+    args = parse()
+    try:
+        (predict if args.predict else train)(args)
+    except FileNotFoundError as error:
+        common.fail(f"there is no file {error.filename}")
+    except ValueError as error:
+        common.fail(as_flags(error))
 
 
 if __name__ == "__main__":
-    arguments = parse()
-    try:
-        (predict if arguments.predict else train)(arguments)
-    except FileNotFoundError as error:
-        common.fail(f"there is no file {error.filename}")
-    except (OSError, ValueError) as error:
-        common.fail(error)
-    except KeyboardInterrupt:
-        sys.exit("interrupted")
+    common.run(main)

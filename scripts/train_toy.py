@@ -13,6 +13,7 @@ import time
 
 import common
 import numpy as np
+import pictures
 from tqdm import tqdm
 
 import nn
@@ -129,6 +130,8 @@ def resume(args: argparse.Namespace, parts: dict, history: dict[str, list[float]
             common.fail(f"{args.checkpoint} belongs to another run: it was made with {flags}")
         for name, losses in history.items():
             losses += map(float, state["history"][name])
+        if any(len(losses) != state["schedule"]["last_epoch"] for losses in history.values()):
+            common.fail(f"{args.checkpoint} is no checkpoint of this script: it lacks the losses of some epochs")
         for name, part in parts.items():
             part.load_state_dict(state[name])
     except FileNotFoundError:
@@ -145,28 +148,11 @@ def draw(
     args: argparse.Namespace, model: nn.Module, x: np.ndarray, y: np.ndarray, history: dict[str, list[float]]
 ) -> object:
     """Return the picture: data, true function and fit on the left, both loss curves on the right."""
-    figure = common.new_figure(10, 4)
-    if figure is None:
-        return None
-    fit, losses = figure.subplots(1, 2)
     grid = np.linspace(x.min(), x.max(), 500, dtype=np.float32)[:, None]
     with nn.no_grad():
         f = model(grid)
-    fit.scatter(x, y, s=8, color="0.75", label=f"{len(x)} training samples", rasterized=True)
-    fit.plot(
-        grid, FUNCTIONS[args.function](grid), color="black", linestyle="--", label=f"true function: {args.function}"
-    )
-    fit.plot(grid, f, color="tab:orange", linewidth=2, label="fit")
-    fit.set(xlabel="x", ylabel="y", title="-".join(map(str, [1, *args.hidden, 1])) + " ReLU network")
-    fit.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, frameon=False)
-    epochs = range(1, len(history["train_loss"]) + 1)
-    losses.plot(epochs, history["train_loss"], color="tab:blue", label="train")
-    losses.plot(epochs, history["test_loss"], color="tab:orange", label="test")
-    if args.noise:
-        losses.axhline(0.5 * args.noise**2, color="black", linestyle="--", label="noise floor ½ σ²")
-    losses.set(xlabel="epoch", ylabel="J, mean over samples", yscale="log", title="loss")
-    losses.legend()
-    return figure
+    function = (args.function, FUNCTIONS[args.function](grid))
+    return pictures.draw_toy([1, *args.hidden, 1], (x, y), (grid, f), function, history, 0.5 * args.noise**2)
 
 
 def main() -> None:

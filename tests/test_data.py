@@ -77,6 +77,8 @@ def test_subset_refuses_other_kinds():
         Subset(rows(4), [0.0])
     with pytest.raises(TypeError, match="bool"):
         Subset(rows(4), [True, False])
+    with pytest.raises(ValueError, match="Subset expects indices"):
+        Subset(rows(4), [[0], [1, 2]])
     with pytest.raises(ValueError, match=r"shape \(1, 2\)"):
         Subset(rows(4), [[0, 1]])
 
@@ -199,7 +201,7 @@ def test_a_loop_left_early_is_left():
 
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_loader_refuses_a_batch_size(batch_size):
-    with pytest.raises(ValueError, match=f"1 or more, got {batch_size}"):
+    with pytest.raises(ValueError, match=f"DataLoader expects batch_size .* at least 1, got {batch_size}"):
         DataLoader(rows(3), batch_size)
 
 
@@ -210,6 +212,49 @@ def test_loader_refuses_other_kinds():
     for dataset in (np.zeros(3), [1, 2], (np.zeros(3), np.zeros(3))):
         with pytest.raises(TypeError, match="wrap arrays in TensorDataset"):
             DataLoader(dataset)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"shuffle": "no"}, "shuffle to be True or False, got 'no'"),
+        ({"drop_last": 1}, "drop_last to be True or False, got 1"),
+        ({"batch_size": True}, "batch_size to be an integer of at least 1, got True"),
+        ({"generator": "seed"}, "generator to be a NumPy Generator, a seed of at least 0, or None, got 'seed'"),
+        ({"num_workers": 2}, "DataLoader has no num_workers: .* leave the keyword out"),
+        ({"pin_memory": True}, "DataLoader has no pin_memory: .* leave the keyword out"),
+        ({"collate_fn": list}, "DataLoader has no collate_fn: .*__getitem__"),
+        ({"sampler": [1]}, r"DataLoader has no sampler: .*Subset\(dataset, indices\)"),
+        ({"shufle": True}, "unexpected keyword argument 'shufle'"),
+    ],
+)
+def test_loader_settings_refused(settings, text):
+    with pytest.raises(TypeError, match=text):
+        DataLoader(rows(3), **settings)
+
+
+def test_numpy_settings_become_plain():
+    loader = DataLoader(rows(3), np.int64(2), shuffle=np.True_, drop_last=np.False_)
+    assert [type(value) for value in loader.state_dict().values()][:4] == [int, int, bool, bool]
+
+
+@pytest.mark.parametrize("make", [Subset, random_split])
+def test_subsets_refuse_what_is_no_dataset(make):
+    for dataset in (np.zeros(3), [1, 2, 3], None, np.int8(1), np.float64("nan")):
+        with pytest.raises(TypeError, match=f"{make.__name__} expects a Dataset, got .* wrap arrays in TensorDataset"):
+            make(dataset, [1, 2])
+
+
+@pytest.mark.parametrize("lengths", [3, 0.8, None, ["a", "b"], np.zeros((2, 2))])
+def test_random_split_refuses_other_kinds(lengths):
+    error = ValueError if isinstance(lengths, np.ndarray) else TypeError
+    with pytest.raises(error, match="lengths to be whole numbers that sum to 10, or fractions that sum to 1, got"):
+        random_split(rows(10), lengths)
+
+
+def test_tensor_dataset_refuses_ragged_lists():
+    with pytest.raises(ValueError, match="TensorDataset expects arrays, or lists that make one"):
+        TensorDataset([[1], [1, 2]])
 
 
 # Resuming
@@ -357,6 +402,9 @@ def test_json_and_back():
     assert len(batches(resumed)) == 3 and batches(resumed) == batches(loader)
 
 
+STATE = np.random.default_rng(7).bit_generator.state
+
+
 def other_kind():
     return np.random.Generator(np.random.MT19937(0))
 
@@ -395,6 +443,17 @@ def test_a_foreign_state_is_refused_and_changes_nothing(other, message, begun):
         ({"generator": {}}, "cannot take the state"),
         ({"generator": {"bit_generator": "PCG64"}}, "cannot take the state"),
         ({"generator": None}, "cannot take the state"),
+        ({"generator": {**STATE, "state": {"state": -1, "inc": 1}}}, "cannot take the state"),
+        ({"generator": {**STATE, "uinteger": "abc"}}, "cannot take the state"),
+        ({"order": np.arange(10) + 0.5}, "an order of 10 rows"),
+        ({"order": "abc"}, "an order of 10 rows"),
+        ({"order": {}}, "an order of 10 rows"),
+        ({"batch": 1.5}, "one of 4 batches"),
+        ({"batch": "1"}, "one of 4 batches"),
+        ({"batch": None}, "one of 4 batches"),
+        ({"order": None}, "batch without an order to be 0, got 1"),
+        ({"length": np.zeros(3)}, "length=10, but the state is for length="),
+        ({"shuffle": None}, "shuffle=True, but the state is for shuffle=None"),
     ],
 )
 def test_a_broken_state_is_refused_and_changes_nothing(change, message):
@@ -404,6 +463,31 @@ def test_a_broken_state_is_refused_and_changes_nothing(change, message):
     with pytest.raises(ValueError, match=message):
         loader.load_state_dict({**other.state_dict(), **change})
     assert batches(loader) == batches(untouched)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [  # NumPy refuses the first two when half of the state is set; the others would crash it at the next draw
+        (np.random.MT19937, lambda state: state["state"].update(pos="abc")),
+        (np.random.Philox, lambda state: state.update(uinteger="abc")),
+        (np.random.MT19937, lambda state: state["state"].update(pos=10**6)),
+        (np.random.MT19937, lambda state: state["state"].update(pos=-1)),
+        (np.random.Philox, lambda state: state.update(buffer_pos=10**6)),
+    ],
+)
+def test_a_broken_generator_changes_nothing(kind, change):
+    loader, untouched = (DataLoader(rows(10), 3, True, generator=np.random.Generator(kind(0))) for _ in range(2))
+    broken = DataLoader(rows(10), 3, True, generator=np.random.Generator(kind(1))).state_dict()
+    change(broken["generator"])
+    with pytest.raises(ValueError, match="cannot take the state"):
+        loader.load_state_dict(broken)
+    assert batches(loader) == batches(untouched)
+
+
+@pytest.mark.parametrize("state", [None, 3, "state", [("length", 10)]])
+def test_what_is_no_state_is_refused(state):
+    with pytest.raises(TypeError, match="DataLoader expects the state to be a dict"):
+        DataLoader(rows(10)).load_state_dict(state)
 
 
 def test_a_state_that_lacks_entries_is_refused():

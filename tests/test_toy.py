@@ -24,11 +24,27 @@ def test_shapes_dtypes_and_generators(problem):
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_negative_settings_are_refused(problem):
-    with pytest.raises(ValueError, match="samples of 0 or more, got -1"):
+    with pytest.raises(ValueError, match="samples to be an integer of at least 0, got -1"):
         problem(samples=-1)
     for noise in (-0.1, np.nan, np.inf):
-        with pytest.raises(ValueError, match=f"noise of 0 or more, got {noise}"):
+        with pytest.raises(ValueError, match=f"noise to be a finite number of at least 0, got {noise}"):
             problem(noise=noise)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_more_samples_than_memory_holds_are_refused_by_name(problem):
+    with pytest.raises(ValueError, match=f"{problem.__name__} expects samples to be .* below"):
+        problem(samples=2**70)
+    with pytest.raises(ValueError, match=r"spirals expects classes to be .* below"):
+        spirals(classes=2**70)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_settings_of_another_kind_are_refused(problem):
+    for settings in ({"samples": 2.0}, {"samples": "2"}, {"noise": "0.1"}, {"noise": None}, {"generator": "seed"}):
+        ((name, _),) = settings.items()
+        with pytest.raises(TypeError, match=f"{problem.__name__} expects {name} to be "):
+            problem(**settings)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -66,7 +82,7 @@ def test_noise_is_a_standard_deviation():
 
 
 def test_an_unknown_function_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"absolute, bump, .*, got 'cosine'"):
+    with pytest.raises(ValueError, match=r"'absolute', 'bump', .*, got 'cosine'"):
         regression("cosine")
 
 
@@ -77,7 +93,7 @@ def test_spirals_are_turned_copies_of_one_arm():
     assert radius.max() <= 1 and radius.max() > 0.99
     turned = (x[:, 0] + 1j * x[:, 1]) * np.exp(-2j * np.pi * (radius + label / 3))  # undo the arm's turn
     np.testing.assert_allclose(turned, radius, atol=1e-5)
-    with pytest.raises(ValueError, match="classes of 1 or more, got 0"):
+    with pytest.raises(ValueError, match="classes to be an integer of at least 1, got 0"):
         spirals(classes=0)
 
 
