@@ -1,7 +1,9 @@
 """Stated equations are what the code computes, in every row of the table, and are shown as they are meant."""
 
+import importlib
 import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from nn.mathematics.program import halves, is_gradient, parse
 from nn.mathematics.run import evaluate
 from nn.mathematics.statement import Statement, output_names
 
+ROOT = Path(__file__).resolve().parents[1]
 STATED = [case for case in CASES if not isinstance(case.build(), Container)]
 every_stated_case = rows(STATED)
 
@@ -473,3 +476,14 @@ def test_what_the_language_has_not_is_refused(expression):
     for read in (lambda e: evaluate(f"y = {e}", {"x": np.ones(2)}), nn.to_text, nn.to_latex, nn.to_mathml):
         with pytest.raises(ValueError, match=r"cannot be read|the language has no|a line is"):
             read(expression)
+
+
+# ---- the page
+
+
+def test_the_page_is_what_the_tool_writes(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    page = importlib.import_module("equations").page()
+    assert (ROOT / "docs" / "equations.md").read_text(encoding="utf-8") == page, "run python tools/equations.py"
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
+    assert capsys.readouterr().out == "y = s ⊙ x\n∂J/∂x = s ⊙ (∂J/∂y)\n∂J/∂s = Σₙ ((∂J/∂y) ⊙ x)ₙ\n[1. 2.]\n"
