@@ -159,8 +159,8 @@ class Recorder:
             return module.forward(*inputs)
 
         call = Call(copy.deepcopy(module), path or "", nodes)
-        held = module.named_parameters()
-        call.parameters = {name: self.parameters[id(p)] for name, p in held if id(p) in self.parameters}
+        own = module.named_parameters()
+        call.parameters = {name: self.parameters[id(p)] for name, p in own if id(p) in self.parameters}
         rng_state = get_rng_state()
         frame = Frame(len(self.calls), len(self.followed))
         self._frames.append(frame)
@@ -233,35 +233,37 @@ class Recorder:
         return output
 
     def _introduce(self, values: Any, kind: str, call: Call | None = None) -> tuple[Any, Any]:
-        """Make a Node of each array; return the nest to hand on, of arrays that are nowhere else, and that of Nodes."""
-        if isinstance(values, tuple | list):
-            pairs = [self._introduce(item, kind, call) for item in values]
-            return type(values)([array for array, _ in pairs]), type(values)([node for _, node in pairs])
-        if not _is_array(values):
-            return values, values
+        """Make a Node of each array; return the tree to hand on, of arrays that are nowhere else, and that of Nodes."""
+
+        def node(leaf: Any) -> Any:
+            if not _is_array(leaf):
+                return leaf
+            made = Node(kind, leaf.copy(), call.path if call else "", call)
+            self._nodes[id(leaf)] = leaf, made
+            return made
+
         # A layer may return its very input, or a view of it: an array object of its own tells the two apart.
-        array = np.asarray(values).view()
-        node = Node(kind, array.copy(), call.path if call else "", call)
-        self._nodes[id(array)] = array, node
-        return array, node
+        arrays = tree.map(lambda leaf: np.asarray(leaf).view() if _is_array(leaf) else leaf, values)
+        return arrays, tree.map(node, arrays)
 
     def _look_up(self, values: Any) -> Any:
-        """Return a nest with its Node in the place of each array.
+        """Return a tree with its Node in the place of each array.
 
         Raises:
             LostError: for an array that no module made, or that was changed since, or what may hide one.
         """
-        if isinstance(values, tuple | list):
-            return type(values)([self._look_up(item) for item in values])
-        if _is_foreign(values):
-            raise LostError(f"a {type(values).__name__}")
-        if not isinstance(values, np.ndarray | np.generic):
-            return values
-        _, node = self._nodes.get(id(values), (None, None))
+        return tree.map(self._node_of, values)
+
+    def _node_of(self, leaf: Any) -> Any:
+        if _is_foreign(leaf):
+            raise LostError(f"a {type(leaf).__name__}")
+        if not isinstance(leaf, np.ndarray | np.generic):
+            return leaf
+        _, node = self._nodes.get(id(leaf), (None, None))
         if node is None:
-            raise LostError(f"an array of shape {np.shape(values)} that no module made")
-        if not np.array_equal(values, node.value, equal_nan=node.value.dtype.kind == "f"):
-            raise LostError(f"an array of shape {np.shape(values)} that was changed after a module had made it")
+            raise LostError(f"an array of shape {np.shape(leaf)} that no module made")
+        if not np.array_equal(leaf, node.value, equal_nan=node.value.dtype.kind == "f"):
+            raise LostError(f"an array of shape {np.shape(leaf)} that was changed after a module had made it")
         return node
 
 
