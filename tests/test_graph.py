@@ -439,6 +439,13 @@ def test_a_sum_that_a_module_makes_by_itself_is_followed():
     assert len(graph["x"].terms) == 2
 
 
+def test_a_sum_is_followed_whatever_the_precision_of_the_data():
+    block = nn.Residual(nn.Sequential(nn.Linear(2, 2, generator=0), nn.ReLU()))
+    graph = nn.trace(nn.Sequential(block, nn.Linear(2, 1, generator=1)), nn.MSELoss(), X, Y)
+    assert X.dtype == np.float64 and {"x h₀", "h[0.0.1] h₀"} < edges(graph)
+    assert graph.derivation().right
+
+
 def test_a_graph_without_a_loss():
     model = residual()
     graph = nn.record(model, X)

@@ -211,7 +211,8 @@ class Recorder:
         terms = [node for node in terms if node.differentiable][-MOST_TERMS:]
         pairs = (found for count in range(2, len(terms) + 1) for found in itertools.combinations(terms, count))
         for found in pairs:
-            if np.array_equal(functools.reduce(operator.add, (node.value for node in found)), output):
+            values = [node.value.astype(found[0].value.dtype) for node in found]  # as CAddTable casts them
+            if np.array_equal(functools.reduce(operator.add, values), output):
                 adder = CAddTable()
                 inner = Call(copy.deepcopy(adder), call.path, found)
                 adder.forward(*(node.value for node in found))
