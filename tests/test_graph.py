@@ -477,6 +477,31 @@ def test_a_graph_of_several_outputs_and_inputs():
         nn.record(nn.Sequential(Sum()), X)
 
 
+class Top(nn.Module):
+    """The largest entry of each row, and where it stands: an output without a gradient."""
+
+    def forward(self, x):
+        x = self.cast(x)
+        places = x.argmax(1)
+        self.save_for_backward(x, places)
+        return x.max(1), places
+
+    def backward(self, grads):
+        x, places = self.saved()
+        gradient = np.zeros_like(x)
+        gradient[np.arange(len(x)), places] = grads[0]
+        return gradient
+
+
+def test_an_output_of_integers_has_no_gradient():
+    graph = nn.record(nn.Sequential(linear(2, 3), Top()), X)
+    values, places = graph.outputs
+    assert places.grad is None and values.grad.shape == (5,)
+    graph.backward((np.arange(5.0), None))
+    np.testing.assert_array_equal(values.grad, np.arange(5.0))
+    assert graph["x"].grad[0].tolist() == [0, 0] and graph["x"].grad[1:].all()
+
+
 def test_paths_of_one_array_are_told_apart():
     graph = traced("aliases")
     assert {"x h[0.0]", "x h₀", "h[0.0] h₀"} < edges(graph)
