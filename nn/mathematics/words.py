@@ -20,12 +20,12 @@ class Word(NamedTuple):
     Attributes:
         run: of arrays and numbers.
         show: of a notation and the argument trees; None writes the word as a function, name(arguments).
-        elementwise: whether each entry of the result comes of the same entries of the arguments.
+        elementwise: of how many arguments it is computed entry by entry; 0 where it is one of whole arrays.
     """
 
     run: Callable
     show: Callable[[Any, list[ast.expr]], Any] | None = None
-    elementwise: bool = False
+    elementwise: int = 0
 
 
 def rows(x: np.ndarray) -> np.ndarray:
@@ -85,16 +85,16 @@ def called(name: str) -> Callable[[Any, list[ast.expr]], Any]:
 # fmt: off
 WORDS: dict[str, Word] = {
     # entry by entry
-    "abs": Word(np.abs, lambda notation, arguments: notation.between("|", arguments[0], "|"), elementwise=True),
-    "exp": Word(np.exp, elementwise=True),
-    "log": Word(np.log, elementwise=True),
-    "maximum": Word(np.maximum, called("max"), elementwise=True),
-    "minimum": Word(np.minimum, called("min"), elementwise=True),
-    "sigmoid": Word(lambda x: 1 / (1 + np.exp(-np.asarray(x))), called("σ"), elementwise=True),
-    "sign": Word(np.sign, elementwise=True),
-    "sqrt": Word(np.sqrt, lambda notation, arguments: notation.root(arguments[0]), elementwise=True),
-    "tanh": Word(np.tanh, elementwise=True),
-    "where": Word(np.where, lambda notation, arguments: notation.cases(*arguments), elementwise=True),
+    "abs": Word(np.abs, lambda notation, arguments: notation.between("|", arguments[0], "|"), elementwise=1),
+    "exp": Word(np.exp, elementwise=1),
+    "log": Word(np.log, elementwise=1),
+    "maximum": Word(np.maximum, called("max"), elementwise=2),
+    "minimum": Word(np.minimum, called("min"), elementwise=2),
+    "sigmoid": Word(lambda x: 1 / (1 + np.exp(-np.asarray(x))), called("σ"), elementwise=1),
+    "sign": Word(np.sign, elementwise=1),
+    "sqrt": Word(np.sqrt, lambda notation, arguments: notation.square_root(arguments[0]), elementwise=1),
+    "tanh": Word(np.tanh, elementwise=1),
+    "where": Word(np.where, lambda notation, arguments: notation.choice(*arguments), elementwise=3),
     # whole arrays
     "crop": Word(crop),
     "flatten": Word(flatten),
@@ -119,7 +119,8 @@ def _argmax(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> tuple[np.nd
     """Return where the first largest entry is: an array of positions for each axis."""
     sizes = [x.shape[k] for k in axis]
     front = np.moveaxis(x, axis, range(len(axis)))
-    places = np.unravel_index(front.reshape(-1, *front.shape[len(axis) :]).argmax(0), sizes)
+    flat = front.reshape(math.prod(sizes), *front.shape[len(axis) :])
+    places = np.unravel_index(flat.argmax(0), sizes)
     return tuple(np.expand_dims(place, axis) for place in places)
 
 
@@ -137,3 +138,8 @@ REDUCTIONS: dict[str, Word] = {
 }
 
 METHODS = ("sum", "max", "min", "mean", "reshape")
+
+
+def is_elementwise(name: str) -> bool:
+    """Tell whether a word computes entry by entry."""
+    return name in WORDS and WORDS[name].elementwise > 0
