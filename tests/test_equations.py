@@ -174,6 +174,26 @@ def test_inputs_and_outputs_may_have_letters_of_their_own():
     assert nn.evaluate_equations(Cell(), (np.array([3.0]), None))["z"].tolist() == [3]
 
 
+def test_a_recurrence_may_be_stated():
+    class Running(nn.Module):
+        equations = """
+            s[0] = 0 * x[0]
+            for t in range(len(x)):
+                s[t + 1] = s[t] + x[t]
+                y[t] = s[t + 1]
+            for t in reversed(range(len(x))):
+                ds[t + 1] += dy[t]
+                ds[t] = ds[t + 1]
+                dx[t] = ds[t + 1]
+        """
+
+    values = nn.evaluate_equations(Running(), (np.array([1.0, 2.0, 4.0]),))
+    assert values["y"].tolist() == [1, 3, 7] and values["dx"].tolist() == [3, 2, 1]
+    Running.equations = Running.equations.replace("0 * x[0]", "0")
+    with pytest.raises(ValueError, match=r"in the equations of Running\(\), y has no value: .* has no steps"):
+        nn.evaluate_equations(Running(), (np.zeros(0),))
+
+
 def test_what_states_nothing_says_so():
     for module in (nn.Sequential(nn.ReLU()), nn.Residual(nn.ReLU()), nn.Module()):
         assert not module.equations
@@ -362,6 +382,7 @@ BRACKETS = [
     ("1 * x / 1", "x", "x"),
     ("alpha * beta1", "α ⊙ β₁", r"\alpha \odot \beta_{1}"),
     ("log_p", "log_p", r"\mathrm{log\_p}"),
+    ("xhat0", "x\N{COMBINING CIRCUMFLEX ACCENT}₀", r"\hat{x}_{0}"),
     ("dx", "∂J/∂x", r"\frac{\partial J}{\partial x}"),
     ("dx0 * dW", "(∂J/∂x₀) ⊙ (∂J/∂W)", None),
     ("dW[o, i] * x[i]", "(∂J/∂W[o,i]) xᵢ", r"\frac{\partial J}{\partial W_{o,i}} x_{i}"),

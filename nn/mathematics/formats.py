@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import html
 import re
-from abc import ABC, abstractmethod
 from typing import Any
 
 SUBSCRIPTS = str.maketrans("0123456789aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
@@ -32,84 +31,86 @@ LATEX_SIGNS = {
 INVISIBLE_TIMES = "\N{INVISIBLE TIMES}"
 
 
-class Format(ABC):
-    """What every format has: how it writes each construct.
+class TextFormat:
+    """Lines of Unicode: the plainest format, from which the others differ.
 
     Attributes:
         built_up: whether fractions and cases have a height of their own, so that they need few brackets.
         chains: whether a subscript may follow another one.
         comma, subscript_comma: between arguments, and between subscripts.
         half, none, digits, one: 1/2, None, any other number, and the 1 before the brackets of a condition.
+        minus: that of a number.
         fraction, partial, root, transposed: of two parts, and of one; partial is the derivative of J.
         cases: a value, its condition, and the other value.
         loop: the variable of a recurrence, its first and its last step.
         rows, row, next_row, indent: of several lines; a row has its indentation and its line.
     """
 
-    built_up, chains = True, False
-    comma, subscript_comma, digits = ", ", ",", "%s"
-    half: str
-    none: str
-    one: str
-    fraction: str
-    partial: str
-    root: str
-    transposed: str
-    cases: str
-    loop: str
+    built_up, chains = False, True
+    comma, subscript_comma, minus = ", ", ",", "−"
+    half, none, digits, one = "½", "none", "%s", "1"
+    fraction, partial, root, transposed = "%s/%s", "∂J/∂%s", "√(%s)", "%sᵀ"
+    cases, loop = "%s if %s, else %s", "for %s = %s, …, %s:"
     rows, row, next_row, indent = "%s", "%s%s", "\n", "  "
 
     def number(self, value: Any) -> str:
         """Write a number, or None."""
-        return self.none if value is None else self.half if value == 0.5 else self.digits % value
+        digits = self.digits % str(value).replace("-", self.minus)
+        return self.none if value is None else self.half if value == 0.5 else digits
 
     def letter(self, letter: str) -> str:
         """Return the Greek letter or the accented one that a name stands for."""
         return HATS.get(letter) or GREEK.get(letter, letter)
 
-    @abstractmethod
     def name(self, letter: str, subscript: str = "") -> str:
         """Write a symbol."""
+        small = subscript.translate(SUBSCRIPTS)
+        low = not any(c.isascii() for c in small) and (len(subscript) == 1 or subscript.isdecimal())
+        return self.letter(letter) + (small if low or not subscript else f"[{subscript}]")
 
     def quoted(self, text: str) -> str:
         """Write a text as it is."""
         return text
 
-    @abstractmethod
     def sign(self, sign: str) -> str:
         """Write a sign, which is given in Unicode."""
+        return {"∑": "Σ", "∏": "Π"}.get(sign, sign)
 
-    def joined(self, *parts: str) -> str:
+    def joined(self, *written: str) -> str:
         """Write parts one behind the other."""
-        return "".join(parts)
+        return "".join(written)
 
     def infix(self, left: str, sign: str, right: str) -> str:
         """Write a sign between two parts; "" is that of a product without a sign."""
         return f"{left} {self.sign(sign)} {right}" if sign else f"{left} {right}"
 
-    @abstractmethod
     def fenced(self, opening: str, text: str, closing: str) -> str:
         """Write brackets around a part."""
+        return opening + text + closing
 
     def subscripts(self, written: list[str]) -> str:
         """Join what stands in a subscript."""
-        return self.subscript_comma.join(written)
+        return (self.comma if any(" " in place for place in written) else self.subscript_comma).join(written)
 
-    @abstractmethod
     def subscripted(self, base: str, subscript: str) -> str:
         """Write an entry of an array."""
+        small = subscript.translate(SUBSCRIPTS)
+        return base + (small if len(subscript) == 1 and small != subscript and base[-1].isascii() else f"[{subscript}]")
 
-    @abstractmethod
     def power(self, base: str, exponent: str) -> str:
         """Write a power."""
+        return base + (exponent.translate(SUPERSCRIPTS) if re.fullmatch(r"−?\d+", exponent) else f"^({exponent})")
 
-    @abstractmethod
     def call(self, name: str, arguments: str) -> str:
         """Write a function of arguments."""
+        return f"{name}({arguments})"
 
-    @abstractmethod
     def large(self, sign: str, below: str, text: str) -> str:
         """Write a large sign, such as that of a sum, with what it runs over, before a part."""
+        small = below.translate(SUBSCRIPTS)
+        low = len(below) == 1 and not small.isascii() and below != "…"
+        where = small if low else f"_{below}" if below.isidentifier() else f"_{{{below}}}" if below else ""
+        return f"{self.sign(sign)}{where} {text}"
 
     def stacked(self, lines: list[tuple[int, str]]) -> str:
         """Write lines one below the other, each with its depth; a single one stands alone."""
@@ -118,51 +119,10 @@ class Format(ABC):
         return self.rows % self.next_row.join(self.row % (self.indent * depth, line) for depth, line in lines)
 
 
-class TextFormat(Format):
-    """Lines of Unicode."""
-
-    built_up, chains = False, True
-    half, none, one = "½", "none", "1"
-    partial, root, transposed = "∂J/∂%s", "√(%s)", "%sᵀ"
-    cases, loop = "%s if %s, else %s", "for %s = %s, …, %s:"
-
-    def number(self, value: Any) -> str:
-        return super().number(value).replace("-", "−")
-
-    def name(self, letter: str, subscript: str = "") -> str:
-        small = subscript.translate(SUBSCRIPTS)
-        low = not any(c.isascii() for c in small) and (len(subscript) == 1 or subscript.isdecimal())
-        return self.letter(letter) + (small if low or not subscript else f"[{subscript}]")
-
-    def sign(self, sign: str) -> str:
-        return {"∑": "Σ", "∏": "Π"}.get(sign, sign)
-
-    def fenced(self, opening: str, text: str, closing: str) -> str:
-        return opening + text + closing
-
-    def subscripts(self, written: list[str]) -> str:
-        return (", " if any(" " in place for place in written) else ",").join(written)
-
-    def subscripted(self, base: str, subscript: str) -> str:
-        small = subscript.translate(SUBSCRIPTS)
-        return base + (small if len(subscript) == 1 and small != subscript and base[-1].isascii() else f"[{subscript}]")
-
-    def power(self, base: str, exponent: str) -> str:
-        return base + (exponent.translate(SUPERSCRIPTS) if re.fullmatch(r"−?\d+", exponent) else f"^({exponent})")
-
-    def call(self, name: str, arguments: str) -> str:
-        return f"{name}({arguments})"
-
-    def large(self, sign: str, below: str, text: str) -> str:
-        small = below.translate(SUBSCRIPTS)
-        low = len(below) == 1 and not small.isascii() and below != "…"
-        where = small if low else f"_{below}" if below.isidentifier() else f"_{{{below}}}" if below else ""
-        return f"{self.sign(sign)}{where} {text}"
-
-
-class LatexFormat(Format):
+class LatexFormat(TextFormat):
     """LaTeX for mathematics mode."""
 
+    built_up, chains, minus = True, False, "-"
     half, none, one = r"\tfrac{1}{2}", r"\text{none}", r"\mathbf{1}"
     partial, fraction, root = r"\frac{\partial J}{\partial %s}", r"\frac{%s}{%s}", r"\sqrt{%s}"
     transposed, cases = r"%s^{\top}", r"\begin{cases} %s & \text{if } %s \\ %s & \text{else} \end{cases}"
@@ -189,6 +149,9 @@ class LatexFormat(Format):
             return rf"\left{opening} {text} \right{closing}"
         return opening + " " * opening[-1].isalpha() + text + " " * closing[-1].isalpha() + closing
 
+    def subscripts(self, written: list[str]) -> str:
+        return ",".join(written)
+
     def subscripted(self, base: str, subscript: str) -> str:
         return f"{base}_{{{subscript}}}"
 
@@ -206,9 +169,10 @@ class LatexFormat(Format):
         return self.operator(sign) + (rf"_{{{below}}} " if below else " ") + text
 
 
-class MathMLFormat(Format):
+class MathMLFormat(TextFormat):
     """Presentation MathML, for the inside of a `<math>` element."""
 
+    built_up, chains = True, False
     comma = subscript_comma = "<mo>,</mo>"
     half, none, one = "<mfrac><mn>1</mn><mn>2</mn></mfrac>", "<mtext>none</mtext>", "<mn>1</mn>"
     digits, fraction, root = "<mn>%s</mn>", "<mfrac>%s%s</mfrac>", "<msqrt>%s</msqrt>"

@@ -13,18 +13,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from .formats import FROM_SUBSCRIPTS as FROM_SUBSCRIPTS
-from .formats import GREEK, SUBSCRIPTS, Format, LatexFormat, MathMLFormat, TextFormat
+from .formats import GREEK, SUBSCRIPTS, LatexFormat, MathMLFormat, TextFormat
 from .program import Line, Loop, all_lines, dedented, flat, gradients, parse, parse_expression
-from .trees import (
-    base,
-    free_indices,
-    index_name,
-    is_ellipsis,
-    names_in,
-    rewritten,
-    subscripted,
-    subscripts,
-)
+from .trees import base, free_indices, index_name, is_ellipsis, names_in, rewritten, subscripted, subscripts
 from .words import REDUCTIONS, WORDS, is_elementwise
 
 LOOSE, RELATION, SUM, PRODUCT, FRACTION, POWER, ATOM = range(7)  # how tightly what is written holds together
@@ -165,7 +156,7 @@ class Piece(NamedTuple):
     kind: str = ""
 
 
-class Notation(Format):
+class Notation(TextFormat):
     """The walk that writes; a format says how each construct is written.
 
     Args:
@@ -398,20 +389,18 @@ class Notation(Format):
                 return node.scalar
             case ast.Name(id=name):
                 return name in self.scalars | self.indices or name == "inf"
-            case (
-                ast.Constant() | ast.Attribute(attr="size" | "ndim") | ast.Subscript(value=ast.Attribute(attr="shape"))
-            ):
+            case ast.Constant() | ast.Attribute(attr="size" | "ndim"):
+                return True
+            case ast.Subscript(value=ast.Attribute(attr="shape")):
                 return True
             case ast.Subscript():
                 return base(node) not in self.sequences or bool(free_indices(node, self.indices))
             case ast.Call(func=ast.Attribute(attr="sum" | "mean" | "max" | "min"), args=[]):
                 return True
-            case ast.Call(func=ast.Name(id=name), args=arguments):
-                return (
-                    name in REDUCTIONS
-                    or name == "len"
-                    or (is_elementwise(name) and all(map(self.is_scalar, arguments)))
-                )
+            case ast.Call(func=ast.Name(id=name)) if name in REDUCTIONS or name == "len":
+                return True
+            case ast.Call(func=ast.Name(id=name), args=arguments) if is_elementwise(name):
+                return all(map(self.is_scalar, arguments))
             case ast.UnaryOp(operand=operand):
                 return self.is_scalar(operand)
             case ast.BinOp(left=left, right=right) | ast.IfExp(body=left, orelse=right):
@@ -421,7 +410,7 @@ class Notation(Format):
         return False
 
 
-class Text(TextFormat, Notation):
+class Text(Notation):
     """Equations as lines of Unicode."""
 
 

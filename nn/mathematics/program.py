@@ -23,7 +23,7 @@ ATTRIBUTES = ("T", "mT", "shape", "size", "ndim")
 def _is_call(node: ast.Call) -> bool:
     match node.func:
         case ast.Name(id=name) if name in WORDS:
-            return not node.keywords and WORDS[name].elementwise in (0, len(node.args))
+            return not node.keywords and WORDS[name].arity in (0, len(node.args))
         case ast.Name(id=name):
             return not node.keywords and name in REDUCTIONS and len(node.args) > 0
         case ast.Attribute(attr=name):
@@ -204,6 +204,8 @@ def _described(node: ast.AST) -> str:
             return f"word {name!r}; it has {', '.join(sorted({*WORDS, *REDUCTIONS}))}"
         case ast.Call(func=ast.Attribute(attr=name)) | ast.Attribute(attr=name) if name not in METHODS:
             return f"{'.' + name!r}; it has {', '.join('.' + n for n in (*ATTRIBUTES, *METHODS))}"
+        case ast.Call(func=ast.Name(id=name), keywords=[]) if name in WORDS:
+            return f"{ast.unparse(node)!r}: the arguments of {name} are {WORDS[name].arity}"
         case ast.Call(func=ast.Name(), keywords=[_, *_]):
             return "keyword for a word"
         case ast.expr():

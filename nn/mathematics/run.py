@@ -41,26 +41,16 @@ def _power(a: Any, b: Any) -> Any:
     return math.nan if isinstance(power, complex) else power
 
 
+# fmt: off
 OPERATORS: dict[type, Callable] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.MatMult: operator.matmul,
     ast.Div: np.true_divide,  # by zero too
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.MatMult: operator.matmul,
-    ast.Pow: _power,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.In: lambda value, among: value in among,
-    ast.NotIn: lambda value, among: value not in among,
-    ast.Is: operator.is_,
-    ast.IsNot: operator.is_not,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: _power,
+    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Is: operator.is_, ast.IsNot: operator.is_not,
+    ast.In: lambda value, among: value in among, ast.NotIn: lambda value, among: value not in among,
 }
+# fmt: on
 
 
 def evaluate(text: str, values: Mapping[str, Any], generator: np.random.Generator | int | None = None) -> dict:
@@ -165,7 +155,7 @@ class Walker:
 
     def stated(self) -> dict[str, Any]:
         """Return the values of the symbols that lines stated, in their order."""
-        return {name: self._array(name) for name in self.values if name not in self.given}
+        return {name: self.value(name) for name in self.values if name not in self.given}
 
     def run(self, lines: Iterable[Line | Loop]) -> None:
         """Settle and run lines, and note them in `settled`.
@@ -206,8 +196,8 @@ class Walker:
         self.values.pop(loop.variable, None)
         self.settler.steps = outer
         if not steps:  # then nothing was added to a gradient
-            shapes = {name: self._gradient_shape(name) for name in loop.names if name not in self.values}
-            self.values |= {name: np.zeros(shape) for name, shape in shapes.items() if shape is not None}
+            zeros = {name: self.value(name) for name in loop.names if name not in self.values}
+            self.values |= {name: value for name, value in zeros.items() if value is not None}
         return loop._replace(stop=stop, lines=lines)
 
     def _settle(self, line: Line) -> Line | None:
@@ -262,11 +252,12 @@ class Walker:
         rest: tuple[int, ...] | None = None
         for entry in entries:
             if entry in line.targets:
-                shape = self._shape(base(entry))
+                array = self.value(base(entry))
             else:
-                shape = np.shape(self.of(entry.value)) if isinstance(entry.value, ast.Name | ast.Attribute) else None
-            if shape is None:
+                array = self.of(entry.value) if isinstance(entry.value, ast.Name | ast.Attribute) else None
+            if array is None:
                 continue
+            shape = np.shape(array)
             places = subscripts(entry)
             dots = next((axis for axis, place in enumerate(places) if is_ellipsis(place)), len(places))
             after = max(len(shape) - len(places) + 1, 0) + dots  # the axis behind those of `...`
@@ -310,12 +301,10 @@ class Walker:
         name, places = base(target), subscripts(target)
         if not grid and places:
             if len(places) > 1:
-                raise EquationError(f"{ast.unparse(target)}: the steps of a sequence have one subscript")
+                raise EquationError(f"the steps of a sequence have one subscript, and {ast.unparse(target)} has more")
             step = operator.index(self.of(places[0]))
             if step < 0:
                 raise EquationError(f"a sequence has no step {step}")
-            if not isinstance(self.values.setdefault(name, Sequence()), Sequence):
-                raise EquationError(f"{name} is no sequence: an entry of an array cannot be stated alone")
             self._store(name, step, value, adds)
             return
         indices = [index_name(place) for place in places]
@@ -326,62 +315,59 @@ class Walker:
         elif grid:
             if not adds:
                 raise EquationError(f"{ast.unparse(target)} defines entries at computed places: accumulate with +=")
-            total = np.zeros(self._shape_to_add_to(name))
+            total = np.array(self._before(name), np.float64)
             *positions, value = np.broadcast_arrays(*self._positions(places, grid), value)
             self._check_inside(name, positions, total.shape, grid)
             np.add.at(total, tuple(positions), value)
-            value = total
+            value, adds = total, False
         self._store(name, None, value, adds)
 
     def _store(self, name: str, step: int | None, value: Any, adds: bool) -> None:
         """Give a symbol, or a step of a sequence, its value; that of a gradient has the shape of what it is by."""
-        container: dict[Any, Any] = self.values if step is None else self.values[name]
-        key = name if step is None else step
-        if isinstance(container.get(key), Sequence):
-            raise EquationError(f"{name} is a sequence: state {name}[t]")
-        shape = self._shape_to_add_to(name, step) if adds else self._gradient_shape(name, step)
-        if shape is not None and np.ndim(value) == 0:
-            value = np.full(shape, value)  # one number stands for each entry
-        if shape is not None and np.shape(value) != shape:
-            of = name[1:] if is_gradient(name) else "it"
-            raise EquationError(f"{name} has shape {np.shape(value)}, and {of} has {shape}")
-        container[key] = container[key] + value if adds and key in container else value
+        if name in self.values and isinstance(self.values[name], Sequence) != (step is not None):
+            kind = "a sequence: state its steps" if step is None else "no sequence: an array cannot be stated in parts"
+            raise EquationError(f"{name} is {kind}")
+        like = self.value(name[1:], step) if is_gradient(name) else None
+        if is_gradient(name) and like is None:
+            raise EquationError(f"{name[1:]}[{step}] is not there")
+        before = self._before(name, step) if adds else None
+        like, of = (like, name[1:]) if is_gradient(name) else (before, f"{name} before")
+        if like is not None:
+            value = np.full(np.shape(like), value) if np.ndim(value) == 0 else value  # one number stands for each entry
+            if np.shape(value) != np.shape(like):
+                raise EquationError(f"{name} has shape {np.shape(value)}, and {of} has {np.shape(like)}")
+        container: dict = self.values if step is None else self.values.setdefault(name, Sequence())
+        container[name if step is None else step] = before + value if adds else value
 
-    def _shape_to_add_to(self, name: str, step: int | None = None) -> tuple[int, ...]:
-        shape = self._shape(name) if step is None else np.shape(self._step(name, step))
-        if shape is None:
+    def _before(self, name: str, step: int | None = None) -> Any:
+        """Return the value that is added to."""
+        before = self.value(name, step)
+        if before is None:
             raise EquationError(f"{name} has no value to add to: state {name} = zeros(...) first")
-        return shape
+        return before
 
-    def _shape(self, name: str) -> tuple[int, ...] | None:
-        """Return the shape of a symbol; that of a gradient is known before it is stated."""
-        return np.shape(self._array(name)) if name in self.values else self._gradient_shape(name)
+    def value(self, name: str, step: int | None = None) -> Any:
+        """Return the value of a symbol, or of one step of it; of a gradient zeros where nothing was stated, else None.
 
-    def _gradient_shape(self, name: str, step: int | None = None) -> tuple[int, ...] | None:
-        """Return the shape of what a gradient, or a step of one, is the gradient by; None for what is no gradient."""
-        if not is_gradient(name) or name[1:] not in self.values:
-            return None
-        return np.shape(self._array(name[1:]) if step is None else self._step(name[1:], step))
-
-    def _array(self, name: str) -> Any:
-        """Return the value of a symbol; the steps of a sequence are stacked to one array."""
-        value = self.values[name]
-        if not isinstance(value, Sequence):
-            return value
-        of = self.values[name[1:]] if is_gradient(name) else value
-        count = len(of) if is_gradient(name) else max(value) + 1
-        return np.stack([self._step(name, step) for step in range(count)])
+        The steps of a sequence are stacked to one array.
+        """
+        value = self.values.get(name)
+        by = self.value(name[1:], step) if is_gradient(name) and not (step is None and name in self.values) else None
+        if isinstance(value, Sequence) and step is None:
+            count = len(self.value(name[1:])) if is_gradient(name) else max(value) + 1
+            value = np.stack([self._step(name, step) for step in range(count)])
+        elif isinstance(value, Sequence):
+            value = value.get(step)
+        elif value is not None and step is not None:
+            self._check_inside(name, [step], np.shape(value), WHOLE)
+            value = value[step]
+        return value if by is None or value is not None else np.zeros(np.shape(by))
 
     def _step(self, name: str, step: int) -> Any:
-        """Return a step of a sequence, or of an array; a gradient is zero where nothing was stated."""
-        whole = self.values[name]
-        if not isinstance(whole, Sequence):
-            self._check_inside(name, [step], np.shape(whole), WHOLE)
-        elif step not in whole:
-            if (shape := self._gradient_shape(name, step)) is None:
-                raise EquationError(f"{name}[{step}] is not there")
-            return np.zeros(shape)
-        return whole[step]
+        """Return a step of a sequence."""
+        if (value := self.value(name, step)) is None:
+            raise EquationError(f"{name}[{step}] is not there")
+        return value
 
     # ---- the values of trees
 
@@ -430,30 +416,26 @@ class Walker:
         raise EquationError(f"{ast.unparse(node)} has no value")
 
     def _symbol(self, name: str, grid: Grid) -> Any:
-        if name in self.values:
-            value = self._array(name)
-            if grid and np.ndim(value):
-                raise EquationError(f"{name}, of shape {np.shape(value)}, stands without subscripts among indices")
-            return value
         if name in grid.sizes:
             return grid.along(name)
-        if name == "inf":
-            return math.inf
-        if (shape := self._gradient_shape(name)) is not None:
-            return np.zeros(shape)  # nothing was added to it
-        known = ", ".join(self.values) or "no names"
-        raise EquationError(f"{name} {'is None' if name in self.absent else f'has no value here; known are {known}'}")
+        value = math.inf if name == "inf" and name not in self.values else self.value(name)
+        if value is None:
+            reason = f"has no value here; known are {', '.join(self.values) or 'no names'}"
+            raise EquationError(f"{name} {'is None' if name in self.absent else reason}")
+        if grid and np.ndim(value):
+            raise EquationError(f"{name}, of shape {np.shape(value)}, stands without subscripts among indices")
+        return value
 
     def _entry(self, node: ast.Subscript, grid: Grid) -> Any:
         """Return an entry, a step of a sequence, or an array over the indices of the line."""
         name = base(node) or ast.unparse(node.value)
         positions = self._positions(subscripts(node), grid)
-        if isinstance(self.values.get(name), Sequence) and len(positions) == 1 and np.ndim(positions[0]) == 0:
+        is_one = len(positions) == 1 and np.ndim(positions[0]) == 0
+        if is_one and isinstance(self.values.get(name), Sequence):
             return self._step(name, operator.index(positions[0]))
         whole = self.of(node.value)
-        if isinstance(whole, tuple | list | range):
-            (place,) = positions
-            return whole[place]
+        if is_one and isinstance(whole, tuple | list | range):  # such as a shape, where -1 is the last
+            return whole[positions[0]]
         self._check_inside(name, positions, np.shape(whole), grid)
         return np.asarray(whole)[tuple(positions)]
 

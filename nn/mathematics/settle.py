@@ -84,9 +84,11 @@ class Settler:
                 return not self.holds(operand)
             case ast.Name(id=name) if name in self.absent:
                 return False
-            case ast.Compare(left=ast.Name(id=name), ops=[op], comparators=[ast.Constant(value=None)]):
+            case ast.Compare(
+                left=ast.Name(id=name), ops=[ast.Is() | ast.IsNot() as op], comparators=[ast.Constant(value=None)]
+            ):
                 is_none = name in self.absent or self.value_of(test.left) is None
-                return is_none == isinstance(op, ast.Is | ast.Eq)
+                return is_none == isinstance(op, ast.Is)
         if steps := names_in(test) & self.steps:
             raise EquationError(f"`if` chooses before the recurrence runs, and cannot depend on {min(steps)}")
         truth = np.asarray(self.value_of(test))

@@ -17,7 +17,7 @@ from ..parameter import Buffer, Parameter
 from ..random import default_generator
 from .program import EquationError, Line, Loop, halves, is_gradient, parse
 from .run import Walker
-from .trees import base, names_in, subscripts
+from .trees import base, index_name, names_in, subscripts
 
 
 class Stated(Protocol):
@@ -104,6 +104,8 @@ class Statement:
                         f"the symbol {name} would be the gradient by {name[1:]}: give it another letter"
                     )
             self._walker.run(forward)
+            if missing := [name for name in self.outputs if name not in self._walker.values]:
+                raise EquationError(f"{missing[0]} has no value: no line states it, or a recurrence has no steps")
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -122,7 +124,7 @@ class Statement:
         Raises:
             EquationError: for gradients of another shape than the outputs, and as in Statement.
         """
-        outputs = [self.values[output] for output in self.outputs]
+        outputs = [self._walker.value(output) for output in self.outputs]
         given = tuple(map(np.ones_like, outputs)) if upstream is None else upstream
         shapes = [np.shape(y) if g is None else np.shape(g) for y, g in zip_longest(outputs, given)]
         if len(given) != len(outputs) or shapes != list(map(np.shape, outputs)):
@@ -135,7 +137,7 @@ class Statement:
     @property
     def values(self) -> dict[str, Any]:
         """The values of all symbols, as far as the lines have been run."""
-        return self._walker.values
+        return {name: self._walker.value(name) for name in self._walker.values}
 
     @property
     def stated(self) -> dict[str, Any]:
@@ -158,7 +160,7 @@ class Statement:
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """Return the shape of a symbol."""
-        return np.shape(self.stated[name] if name in self.stated else self.values[name])
+        return np.shape(self._walker.value(name))
 
 
 def evaluate_equations(
@@ -221,9 +223,10 @@ def inlined(lines: list[Line | Loop], wanted: set[str], shape_of: Callable[[str]
     for line in lines:
         if not isinstance(line, Line) or line.adds or len(line.targets) != 1:
             continue
-        new, old = line.names[0], base(line.value)
-        same_places = list(map(ast.dump, subscripts(line.targets[0]))) == list(map(ast.dump, subscripts(line.value)))
-        if not old or not same_places or shape_of(new) != shape_of(old):
+        new, old, places = line.names[0], base(line.value), subscripts(line.targets[0])
+        same_places = list(map(ast.dump, places)) == list(map(ast.dump, subscripts(line.value)))
+        whole = all(map(index_name, places)) and not names_in(*places) & stated  # h[0] = x[0] is about one step alone
+        if not old or not same_places or not whole or shape_of(new) != shape_of(old):
             continue
         if new in wanted and new != old and (old in wanted or old not in stated):
             continue

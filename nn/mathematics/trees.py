@@ -35,15 +35,19 @@ def index_name(place: ast.expr) -> str:
     return "..." if is_ellipsis(place) else place.id if isinstance(place, ast.Name) else ""
 
 
+def parts(node: ast.AST) -> list[ast.AST]:
+    """Return what a node is made of, but for the names of functions, which are no symbols."""
+    if isinstance(node, ast.Call):
+        of = [node.func.value] if isinstance(node.func, ast.Attribute) else []
+        return [*of, *node.args, *node.keywords]
+    return list(ast.iter_child_nodes(node))
+
+
 def nodes(*trees: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes of trees, but for the names of functions, which are no symbols."""
+    """Yield all nodes of trees."""
     for tree in trees:
         yield tree
-        for child in ast.iter_child_nodes(tree):
-            if isinstance(tree, ast.Call) and child is tree.func:
-                yield from nodes(*ast.iter_child_nodes(child)) if isinstance(child, ast.Attribute) else ()
-            else:
-                yield from nodes(child)
+        yield from nodes(*parts(tree))
 
 
 def subscripted(*trees: ast.AST) -> list[ast.Subscript]:
@@ -63,7 +67,7 @@ def free_indices(tree: ast.AST, indices: Collection[str]) -> list[str]:
             return [index for index in free_indices(value, indices) if index not in map(index_name, which)]
         case ast.Name() | ast.Constant():
             return [name for name in [index_name(tree)] if name == "..." or name in indices]
-    return list(dict.fromkeys(name for part in ast.iter_child_nodes(tree) for name in free_indices(part, indices)))
+    return list(dict.fromkeys(name for part in parts(tree) for name in free_indices(part, indices)))
 
 
 def with_parts(node: Any, change: Callable[[Any], Any]) -> Any:
