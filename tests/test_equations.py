@@ -199,6 +199,10 @@ def test_what_states_nothing_says_so():
         assert not module.equations
         with pytest.raises(ValueError, match="states no equations"):
             nn.evaluate_equations(module, (np.ones(2),))
+    silent = nn.ReLU()
+    silent.equations = " "
+    with pytest.raises(ValueError, match="states no equations"):
+        nn.evaluate_equations(silent, (np.ones(2),))
     with pytest.raises(ValueError, match=r"in the equations of ReLU\(\), line 1, .*: x has no value here"):
         nn.evaluate_equations(nn.ReLU(), (np.ones(2), np.ones(2)))
     with pytest.raises(ValueError, match=r"MSELoss.* states equations of f, y, got 1 inputs"):

@@ -98,6 +98,8 @@ def test_numbers_and_arrays():
     assert evaluate("y = x[1]", {"x": (5, 7)}) == {"y": 7}
     values = evaluate("i = range(3); y[i] = i * i; z = y.sum() / y.size", {})
     assert values["y"].tolist() == [0, 1, 4] and values["z"] == 5 / 3
+    assert evaluate("y = 2 * x", {"x": [1, 2]})["y"].tolist() == [2, 4]
+    assert np.isnan(evaluate("y = x**0.5", {"x": -1.0})["y"])
     with np.errstate(all="raise"):
         assert evaluate("y = 1 / x", {"x": np.zeros(1)})["y"] == np.inf
 
@@ -105,9 +107,8 @@ def test_numbers_and_arrays():
 def test_reductions():
     x = np.arange(24.0).reshape(2, 3, 4) % 7
     values = evaluate(
-        "a = sum(x[i, ...], i, ...); b[j] = max(x[i, j, k], i, k); c[i] = min(x[i, ...], ...); d1 = 3;"
-        "e[k] = prod(x[i, j, k] + 1, i, j); f[i] = norm(x[i, j, k], j, k); u[j], v[j] = argmax(x[i, j, k], i, k)"
-        .replace("d1 = 3;", ""),
+        "a = sum(x[i, ...], i, ...); b[j] = max(x[i, j, k], i, k); c[i] = min(x[i, ...], ...);"
+        "e[k] = prod(x[i, j, k] + 1, i, j); f[i] = norm(x[i, j, k], j, k); u[j], v[j] = argmax(x[i, j, k], i, k)",
         {"x": x},
     )  # fmt: skip
     assert values["a"] == x.sum()
@@ -123,6 +124,8 @@ def test_reductions():
 def test_a_gradient_starts_at_zero_and_accumulates_where_entries_coincide():
     values = {"x": np.array([0, 1, 1, 1]), "W": np.zeros(3), "dy": np.array([1.0, 2.0, 4.0, 8.0])}
     assert evaluate("dW[x[n]] += dy[n]", values)["dW"].tolist() == [1, 14, 0]
+    assert evaluate("dW[x[n]] += dy[n]; dW[x[n] + 1] += dy[n]", values)["dW"].tolist() == [1, 15, 14]
+    assert evaluate("dx[n] += dy[n]; dx[n] += dy[n]", values)["dx"].tolist() == [2, 4, 8, 16]
     assert evaluate("dW += 1; dV = dW", {"W": np.zeros(2), "V": np.zeros(2)})["dV"].tolist() == [1, 1]
     assert evaluate("dx = dq", {"x": np.zeros(2), "q": np.zeros(2)})["dx"].tolist() == [0, 0]
 

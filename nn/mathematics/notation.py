@@ -117,7 +117,7 @@ def _of_source(notation: type[Notation], source: str, rename: Mapping[str, str] 
     scalars = {*scalars, *(rename[name] for name in scalars if name in rename)}
     names: dict[str, ast.expr] = {old: ast.Name(new) for old, new in rename.items()}
     names |= {f"d{old}": ast.Name(f"d{new}") for old, new in rename.items()}
-    if not _states_lines(source):
+    if _is_expression(source):
         value = parse_expression(source)
         lines = [Line((ast.Name("_"),), value, False, 1)]
         return notation.of_program(lines, scalars).write(shown(value, names)).text
@@ -127,11 +127,12 @@ def _of_source(notation: type[Notation], source: str, rename: Mapping[str, str] 
     return notation.of_program(program, scalars).lines(program, names)
 
 
-def _states_lines(source: str) -> bool:
+def _is_expression(source: str) -> bool:
     try:
-        return not isinstance(ast.parse(source).body[0], ast.Expr)
-    except (SyntaxError, IndexError):
-        return "\n" in source or re.search(r"(?<![=<>!])=(?!=)", source) is not None
+        ast.parse(source, mode="eval")
+    except SyntaxError:
+        return not source
+    return True
 
 
 def split_name(name: str) -> tuple[str, str]:

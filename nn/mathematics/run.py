@@ -463,6 +463,7 @@ def _number(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a given value as it is computed with: small integers, which would overflow, have 64 bits."""
-    small = isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu"
-    return value.astype(np.int64) if small else value
+    """Return a given value as it is computed with: a list as an array, integers, which could overflow, in 64 bits."""
+    value = np.asarray(value) if isinstance(value, list) else value
+    is_integer = isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu"
+    return value.astype(np.int64) if is_integer else value

@@ -86,7 +86,7 @@ class Statement:
         text = module.equations_of(len(inputs))
         if not isinstance(text, str):
             raise EquationError(f"{module!r} expects equations to be a text of lines, got {type(text).__name__}")
-        if not text:
+        if not text.strip():
             raise EquationError(f"{module!r} states no equations")
         if len(self.inputs) != len(inputs):
             raise EquationError(f"{module!r} states equations of {', '.join(self.inputs)}, got {len(inputs)} inputs")

@@ -79,11 +79,11 @@ def with_parts(node: Any, change: Callable[[Any], Any]) -> Any:
         return change(value) if isinstance(value, ast.expr | ast.keyword) else value
 
     fields = {name: changed(value) for name, value in ast.iter_fields(node) if name != "func"}
-    if type(node) is ast.Call:  # the name of a function is no part
-        method = node.func
-        fields["func"] = (
-            ast.Attribute(change(method.value), method.attr) if isinstance(method, ast.Attribute) else method
-        )
+    match node:
+        case ast.Call(func=ast.Attribute(value=value, attr=name)):  # the name of a function is no part
+            fields["func"] = ast.Attribute(change(value), name)
+        case ast.Call(func=word):
+            fields["func"] = word
     return type(node)(**fields)
 
 
