@@ -119,6 +119,8 @@ def test_reductions():
     for j in range(3):
         place = np.unravel_index(x[:, j].argmax(), (2, 4))
         assert (values["u"][j], values["v"][j]) == place
+    first = evaluate("u, v = argmax(x[i, j], i, j)", {"x": np.array([[1.0, 3.0], [3.0, 3.0]])})
+    assert first == {"u": 0, "v": 1}
 
 
 def test_a_gradient_starts_at_zero_and_accumulates_where_entries_coincide():

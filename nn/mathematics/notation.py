@@ -117,22 +117,13 @@ def _of_source(notation: type[Notation], source: str, rename: Mapping[str, str] 
     scalars = {*scalars, *(rename[name] for name in scalars if name in rename)}
     names: dict[str, ast.expr] = {old: ast.Name(new) for old, new in rename.items()}
     names |= {f"d{old}": ast.Name(f"d{new}") for old, new in rename.items()}
-    if _is_expression(source):
-        value = parse_expression(source)
+    if (value := parse_expression(source)) is not None:
         lines = [Line((ast.Name("_"),), value, False, 1)]
         return notation.of_program(lines, scalars).write(shown(value, names)).text
     program = parse(source)
     for name in gradients(program):
         names[name] = Shown(name, *split_name(rename.get(name[1:], name[1:])), gradient=True)
     return notation.of_program(program, scalars).lines(program, names)
-
-
-def _is_expression(source: str) -> bool:
-    try:
-        ast.parse(source, mode="eval")
-    except SyntaxError:
-        return not source
-    return True
 
 
 def split_name(name: str) -> tuple[str, str]:

@@ -137,6 +137,8 @@ def parse(text: str) -> Program:
         lines = text.splitlines()
         place = lines[error.lineno - 1].strip() if error.lineno and error.lineno <= len(lines) else text
         raise EquationError(f"line {error.lineno}, {place!r}, cannot be read: {error.msg}") from None
+    if not tree.body:
+        raise EquationError(f"{text!r} cannot be read: there is no line")
     program = tuple(map(_line, tree.body))
     stated: set[str] = set()
     for line in program:
@@ -156,12 +158,12 @@ def dedented(text: str) -> str:
     return f"{first}\n{textwrap.dedent(rest)}".strip()
 
 
-def parse_expression(text: str) -> ast.expr:
-    """Return the tree of a single expression, of which every part is permitted."""
+def parse_expression(text: str) -> ast.expr | None:
+    """Return the tree of a single expression, of which every part is permitted; None for lines."""
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise EquationError(f"{text!r} cannot be read: {error.msg}") from None
+        tree = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return None
     _check([tree], repr(text))
     return tree
 
