@@ -304,6 +304,21 @@ def test_columns_read_as_in_a_textbook():
     ]
 
 
+def test_lengths_and_further_axes_in_columns():
+    class Scaled(nn.Module):
+        equations = "y = x / x.shape[0] * x.shape[1]; dx = dy / len(x) * x.shape[1]"
+
+    columns = nn.column_equations(Scaled(), (np.ones((5, 3)),))
+    assert columns == {"y": "x * x.shape[0]", "dx": "dy * x.shape[0]"}
+    Scaled.equations = "y[..., i] = 2 * x[..., i]; dx[..., i] = 2 * dy[..., i]"
+    columns = nn.column_equations(Scaled(), (np.ones((5, 4, 3)),))
+    assert columns == {"y[..., i]": "2 * x[..., i]", "dx[..., i]": "2 * dy[..., i]"}
+    assert nn.column_equations(Scaled(), (np.ones((5, 3)),)) == {"y[i]": "2 * x[i]", "dx[i]": "2 * dy[i]"}
+    Scaled.equations = "y[n, i] = n * x[n, i]; dx[n, i] = n * dy[n, i]"
+    with pytest.raises(ValueError, match="the sample's index n is used as a number"):
+        nn.column_equations(Scaled(), (np.ones((5, 3)),))
+
+
 def test_what_mixes_samples_has_no_columns():
     with pytest.raises(ValueError, match=r"Softmax\(dim=0\) has no column form"):
         nn.column_equations(nn.Softmax(dim=0), (np.ones((2, 3)),))

@@ -356,6 +356,9 @@ def test_lines_of_no_use_and_mere_renamings_are_left_out():
     assert [str(line) for line in kept] == ["y[i] = x[i] * 2", "dx[i] = dy[i] * 2"]
     kept = inlined(parse("h[0] = x[0]; y = h * 2"), {"y"}, dict.fromkeys("hxy", (3,)).get)
     assert [str(line) for line in kept] == ["h[0] = x[0]", "y = h * 2"]
+    shapes = {"L": (3,), "f": (3,), "y": (3,), "df": (3,), "dL": (3,), "J": (), "dJ": ()}
+    kept = inlined(parse("L = f - y; J = L.sum(); dL = dJ; df = dL.T"), {"J", "df"}, shapes.get)
+    assert [str(line) for line in kept] == ["L = f - y", "J = L.sum()", "dL = dJ", "df = dL.T"]
     kept = inlined(parse("L = f - y; J = L; dL = dJ; df = dL"), {"J", "df"}, dict.fromkeys("LfyJ", ()).get)
     assert [str(line) for line in kept] == ["J = f - y", "df = dJ"]
 
