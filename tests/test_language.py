@@ -100,6 +100,7 @@ def test_numbers_and_arrays():
     assert values["y"].tolist() == [0, 1, 4] and values["z"] == 5 / 3
     assert evaluate("y = 2 * x", {"x": [1, 2]})["y"].tolist() == [2, 4]
     assert np.isnan(evaluate("y = x**0.5", {"x": -1.0})["y"])
+    assert evaluate("y = x**-2; z = k**-2", {"x": 2.0, "k": 2}) == {"y": 0.25, "z": 0.25}
     with np.errstate(all="raise"):
         assert evaluate("y = 1 / x", {"x": np.zeros(1)})["y"] == np.inf
 
