@@ -177,11 +177,35 @@ def test_inputs_and_outputs_may_have_letters_of_their_own():
     assert nn.evaluate_equations(Cell(), (np.array([3.0]), None))["z"].tolist() == [3]
 
 
+def test_a_recurrence_may_be_stated():
+    class Running(nn.Module):
+        equations = """
+            s[0] = 0 * x[0]
+            for t in range(len(x)):
+                s[t + 1] = s[t] + x[t]
+                y[t] = s[t + 1]
+            for t in reversed(range(len(x))):
+                ds[t + 1] += dy[t]
+                ds[t] = ds[t + 1]
+                dx[t] = ds[t + 1]
+        """
+
+    values = nn.evaluate_equations(Running(), (np.array([1.0, 2.0, 4.0]),))
+    assert values["y"].tolist() == [1, 3, 7] and values["dx"].tolist() == [3, 2, 1]
+    Running.equations = Running.equations.replace("0 * x[0]", "0")
+    with pytest.raises(ValueError, match=r"in the equations of Running\(\), y has no value: .* has no steps"):
+        nn.evaluate_equations(Running(), (np.zeros(0),))
+
+
 def test_what_states_nothing_says_so():
     for module in (nn.Sequential(nn.ReLU()), nn.Residual(nn.ReLU()), nn.Module()):
         assert not module.equations
         with pytest.raises(ValueError, match="states no equations"):
             nn.evaluate_equations(module, (np.ones(2),))
+    silent = nn.ReLU()
+    silent.equations = " "
+    with pytest.raises(ValueError, match="states no equations"):
+        nn.evaluate_equations(silent, (np.ones(2),))
     with pytest.raises(ValueError, match=r"in the equations of ReLU\(\), line 1, .*: x has no value here"):
         nn.evaluate_equations(nn.ReLU(), (np.ones(2), np.ones(2)))
     with pytest.raises(ValueError, match=r"MSELoss.* states equations of f, y, got 1 inputs"):
@@ -283,6 +307,21 @@ def test_columns_read_as_in_a_textbook():
     ]
 
 
+def test_lengths_and_further_axes_in_columns():
+    class Scaled(nn.Module):
+        equations = "y = x / x.shape[0] * x.shape[1]; dx = dy / len(x) * x.shape[1]"
+
+    columns = nn.column_equations(Scaled(), (np.ones((5, 3)),))
+    assert columns == {"y": "x * x.shape[0]", "dx": "dy * x.shape[0]"}
+    Scaled.equations = "y[..., i] = 2 * x[..., i]; dx[..., i] = 2 * dy[..., i]"
+    columns = nn.column_equations(Scaled(), (np.ones((5, 4, 3)),))
+    assert columns == {"y[..., i]": "2 * x[..., i]", "dx[..., i]": "2 * dy[..., i]"}
+    assert nn.column_equations(Scaled(), (np.ones((5, 3)),)) == {"y[i]": "2 * x[i]", "dx[i]": "2 * dy[i]"}
+    Scaled.equations = "y[n, i] = n * x[n, i]; dx[n, i] = n * dy[n, i]"
+    with pytest.raises(ValueError, match="the sample's index n is used as a number"):
+        nn.column_equations(Scaled(), (np.ones((5, 3)),))
+
+
 def test_what_mixes_samples_has_no_columns():
     with pytest.raises(ValueError, match=r"Softmax\(dim=0\) has no column form"):
         nn.column_equations(nn.Softmax(dim=0), (np.ones((2, 3)),))
@@ -365,6 +404,7 @@ BRACKETS = [
     ("1 * x / 1", "x", "x"),
     ("alpha * beta1", "α ⊙ β₁", r"\alpha \odot \beta_{1}"),
     ("log_p", "log_p", r"\mathrm{log\_p}"),
+    ("xhat0", "x\N{COMBINING CIRCUMFLEX ACCENT}₀", r"\hat{x}_{0}"),
     ("dx", "∂J/∂x", r"\frac{\partial J}{\partial x}"),
     ("dx0 * dW", "(∂J/∂x₀) ⊙ (∂J/∂W)", None),
     ("dW[o, i] * x[i]", "(∂J/∂W[o,i]) xᵢ", r"\frac{\partial J}{\partial W_{o,i}} x_{i}"),

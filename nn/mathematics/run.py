@@ -1,7 +1,7 @@
 """A program, run: a walker over the trees, line by line, with NumPy underneath.
 
-Each line is first settled: branches are taken, and what is absent leaves. The settled line is what is run here, shown
-by notation.py, and rewritten for one sample by columns.py.
+Each line is first settled (settle.py). The settled line is what is run here, shown by notation.py, and rewritten for
+one sample by columns.py.
 """
 
 from __future__ import annotations
@@ -10,48 +10,47 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from ..random import default_generator
-from .program import (
-    EquationError,
-    Line,
-    Loop,
+from .program import EquationError, Line, Loop, is_gradient, parse, where
+from .settle import Settler
+from .trees import (
     base,
+    free_indices,
+    index_name,
     is_ellipsis,
-    is_gradient,
     names_in,
-    parse,
+    nodes,
+    subscripted,
     subscripts,
-    where,
+    without_indices,
 )
 from .words import REDUCTIONS, WORDS
 
 LARGEST_GRID = 10**7  # entries that the indices of one line may span
-REST = "..."  # the name of the axes that `...` stands for
 
+
+def _power(a: Any, b: Any) -> Any:
+    """Return a**b: of integers to a negative power a fraction, of a negative number to a fractional one NaN."""
+    if np.result_type(a, b).kind in "iub" and np.less(b, 0).any():
+        return np.float_power(a, b)
+    power = a**b
+    return math.nan if isinstance(power, complex) else power
+
+
+# fmt: off
 OPERATORS: dict[type, Callable] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: lambda a, b: np.true_divide(a, b),  # as NumPy divides: by zero too
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.MatMult: operator.matmul,
-    ast.Pow: lambda a, b: np.float_power(a, b) if np.asarray(a).dtype.kind in "iub" and np.min(b) < 0 else a**b,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.In: lambda value, among: value in among,
-    ast.NotIn: lambda value, among: value not in among,
-    ast.Is: operator.is_,
-    ast.IsNot: operator.is_not,
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.MatMult: operator.matmul,
+    ast.Div: np.true_divide,  # by zero too
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: _power,
+    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le,
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Is: operator.is_, ast.IsNot: operator.is_not,
+    ast.In: lambda value, among: value in among, ast.NotIn: lambda value, among: value not in among,
 }
+# fmt: on
 
 
 def evaluate(text: str, values: Mapping[str, Any], generator: np.random.Generator | int | None = None) -> dict:
@@ -77,9 +76,46 @@ def evaluate(text: str, values: Mapping[str, Any], generator: np.random.Generato
 class Sequence(dict):
     """The steps of a recurrence so far, by their number."""
 
-    def stacked(self) -> np.ndarray:
-        """Return the steps as one array."""
-        return np.stack([self[step] for step in sorted(self)])
+
+class Grid:
+    """The indices of one line, each with an axis of its own; a line about whole arrays has none, and is false.
+
+    Args:
+        rest: the shape that `...` stands for in the line; its axes come first.
+        ranges: how far each index goes, by its name.
+    """
+
+    def __init__(self, rest: tuple[int, ...] = (), ranges: Mapping[str, int] | None = None) -> None:
+        self.rest = [f"...{axis}" for axis in range(len(rest))]
+        self.sizes = {**dict(zip(self.rest, rest, strict=True)), **(ranges or {})}
+
+    def __bool__(self) -> bool:
+        return bool(self.sizes)
+
+    def names(self, indices: Iterable[ast.expr]) -> list[str]:
+        """Return the names of the axes of some indices."""
+        found = [name for i in indices for name in (self.rest if is_ellipsis(i) else [index_name(i)])]
+        if unknown := [name for name in found if name not in self.sizes]:
+            raise EquationError(f"{', '.join(unknown) or 'it'} is no index: nothing has it as a subscript")
+        return found
+
+    def axes(self, names: Iterable[str]) -> tuple[int, ...]:
+        """Return the numbers of the axes of these names."""
+        return tuple(map([*self.sizes].index, names))
+
+    def along(self, name: str) -> np.ndarray:
+        """Return 0, 1, 2, ... along an axis."""
+        shape = [1] * len(self.sizes)
+        shape[self.axes([name])[0]] = self.sizes[name]
+        return np.arange(self.sizes[name]).reshape(shape)
+
+    def spread(self, value: Any, names: Iterable[str]) -> np.ndarray:
+        """Return a value at its full length along some axes."""
+        shape = [size if name in names else 1 for name, size in self.sizes.items()]
+        return np.broadcast_to(value, np.broadcast_shapes(np.shape(value), shape))
+
+
+WHOLE = Grid()
 
 
 class Walker:
@@ -102,26 +138,24 @@ class Walker:
         generator: np.random.Generator | int | None = None,
         ranges: dict[str, int] | None = None,
     ) -> None:
-        self.values = {name: value for name, value in values.items() if value is not None}
-        self.absent = {name for name, value in values.items() if value is None}
-        self.given = frozenset(self.values)
+        self.values: dict[str, Any] = {}
+        self.given: set[str] = set()
+        self.absent: set[str] = set()
         self.generator = generator
-        self.settled: list[Line | Loop] = []
         self.ranges = {} if ranges is None else ranges
-        self.steps: set[str] = set()  # the variables of the loops that are run
-        self.indices: list[str] = []  # of the line that is run: their axes
-        self.rest: tuple[int, ...] = ()  # the shape that `...` stands for in it
+        self.settled: list[Line | Loop] = []
+        self.settler = Settler(self.absent, self.of)
+        self.give(values)
 
     def give(self, values: Mapping[str, Any]) -> None:
         """Add the values of symbols that lines to come use."""
-        self.values |= {name: value for name, value in values.items() if value is not None}
+        self.values |= {name: _plain(value) for name, value in values.items() if value is not None}
         self.absent |= {name for name, value in values.items() if value is None}
-        self.given |= frozenset(values)
+        self.given |= {*values}
 
     def stated(self) -> dict[str, Any]:
         """Return the values of the symbols that lines stated, in their order."""
-        found = {name: value for name, value in self.values.items() if name not in self.given}
-        return {name: v.stacked() if isinstance(v, Sequence) else v for name, v in found.items()}
+        return {name: self.value(name) for name in self.values if name not in self.given}
 
     def run(self, lines: Iterable[Line | Loop]) -> None:
         """Settle and run lines, and note them in `settled`.
@@ -130,494 +164,306 @@ class Walker:
             EquationError: with the line.
         """
         with np.errstate(all="ignore"):  # a plain formula may overflow where the code, written for that, does not
-            self.settled += self._run(lines, settle=True)
+            self.settled += self._run(lines)
 
-    def _run(self, lines: Iterable[Line | Loop], settle: bool) -> list[Line | Loop]:
+    def _run(self, lines: Iterable[Line | Loop]) -> list[Line | Loop]:
         settled: list[Line | Loop] = []
         for line in lines:
             try:
-                if isinstance(line, Loop):
-                    settled.append(self._loop(line, settle))
-                    continue
-                ready = self._settle(line) if settle else line
-                if ready is not None:
+                ready = self._loop(line) if isinstance(line, Loop) else self._settle(line)
+                if isinstance(ready, Line):
                     self._execute(ready)
+                if ready is not None:
                     settled.append(ready)
             except EquationError as error:
                 raise error if str(error).startswith("line ") else EquationError(f"{where(line)}: {error}") from None
-            except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
                 raise EquationError(f"{where(line)}: {error}") from None
         return settled
 
-    def _loop(self, loop: Loop, settle: bool) -> Loop:
-        stop = self.settle(loop.stop) if settle else loop.stop
+    def _loop(self, loop: Loop) -> Loop:
+        stop = self.settler.settle(loop.stop)
         if stop is None:
             raise EquationError(f"{ast.unparse(loop.stop)} is None")
-        steps = range(self.of(stop))
         if loop.variable in self.values:
             raise EquationError(f"{loop.variable} is a symbol already, and cannot count steps")
+        steps = range(self.of(stop))
+        outer, self.settler.steps = self.settler.steps, self.settler.steps | {loop.variable, *loop.names}
         lines = loop.lines
-        self.steps.add(loop.variable)
         for step in reversed(steps) if loop.backwards else steps:
             self.values[loop.variable] = step
-            lines = tuple(self._run(lines, settle))
-            settle = False
+            lines = tuple(self._run(loop.lines))
         self.values.pop(loop.variable, None)
-        self.steps.discard(loop.variable)
+        self.settler.steps = outer
+        if not steps:  # then nothing was added to a gradient
+            zeros = {name: self.value(name) for name in loop.names if name not in self.values}
+            self.values |= {name: value for name, value in zeros.items() if value is not None}
         return loop._replace(stop=stop, lines=lines)
 
-    # ---- settled: branches taken, what is absent gone
-
     def _settle(self, line: Line) -> Line | None:
-        gone = [name for name in line.names if is_gradient(name) and name[1:] in self.absent]
-        value = None if gone else self.settle(line.value)
-        if value is None:
-            self.absent.update(base(target) for target in line.targets if gone or not self._is_step(target))
+        """Return a line as it is run and shown; None where nothing of it is left."""
+        absent = [name for name in line.names if is_gradient(name) and name[1:] in self.absent]
+        value = None if absent else self.settler.settle(line.value)
+        if value is None:  # h[0] = h0 says nothing of h[1]
+            self.absent.update(base(target) for target in line.targets if absent or not self._is_step(target))
             return None
-        self.rest = self._rest_shape(value, *line.targets)
-        targets = [target if isinstance(target, ast.Name) else self.settle(target) for target in line.targets]
-        if not self.rest:
-            value, targets = _without_rest(value), list(map(_without_rest, targets))
-        return line._replace(value=value, targets=tuple(targets))
+        targets = [target if isinstance(target, ast.Name) else self.settler.settle(target) for target in line.targets]
+        line = line._replace(targets=tuple(targets), value=value)
+        return line if self._grid(line).rest else line.rewritten(without_indices(is_ellipsis))
 
     def _is_step(self, target: ast.expr) -> bool:
         """Tell whether a target is a step of a sequence, such as h[0], whose name other lines may state too."""
-        places = subscripts(target) if isinstance(target, ast.Subscript) else []
-        return bool(places) and not any(is_ellipsis(p) or names_in(p) - self.values.keys() for p in places)
-
-    def settle(self, node: Any) -> Any:
-        """Return a tree with branches taken and absent parts gone; None where nothing is left."""
-        match node:
-            case ast.Name(id=name):
-                return None if name in self.absent else node
-            case ast.Constant():
-                return node
-            case ast.IfExp(test=test, body=body, orelse=orelse):
-                return self.settle(body if self._holds(test) else orelse)
-            case ast.UnaryOp(op=op, operand=operand):
-                inner = self.settle(operand)
-                return None if inner is None else ast.UnaryOp(op, inner)
-            case ast.BinOp(left=left, op=op, right=right):
-                a, b = self.settle(left), self.settle(right)
-                if a is not None and b is not None:
-                    return ast.BinOp(a, op, b)
-                if b is not None and isinstance(op, ast.Sub):
-                    return ast.UnaryOp(ast.USub(), b)
-                if b is not None and isinstance(op, ast.Div):
-                    return ast.BinOp(ast.Constant(1), op, b)
-                if isinstance(op, ast.Pow | ast.Mod | ast.FloorDiv) and (a is not None or b is not None):
-                    self._cannot_drop(node, left if a is None else right)
-                signed = isinstance(op, ast.Mult) and a is None and isinstance(left, ast.UnaryOp)
-                return ast.UnaryOp(ast.USub(), b) if b is not None and signed else b if a is None else a
-            case ast.Compare(left=left, ops=ops, comparators=[right]):
-                a, b = self.settle(left), self.settle(right)
-                return None if a is None or b is None else ast.Compare(a, ops, [b])
-            case ast.Subscript(value=value, slice=slice):
-                inner = self.settle(value)
-                return None if inner is None else ast.Subscript(inner, self._whole(slice, node), ast.Load())
-            case ast.Attribute(value=value, attr=name):
-                inner = self.settle(value)
-                return None if inner is None else ast.Attribute(inner, name)
-            case ast.Call(func=ast.Attribute(value=value, attr=name), args=arguments, keywords=keywords):
-                inner = self.settle(value)
-                arguments = [self._whole(argument, node) for argument in arguments]
-                return None if inner is None else ast.Call(ast.Attribute(inner, name), arguments, keywords)
-            case ast.Call(func=ast.Name(id="where"), args=[test, body, orelse]) if self.settle(test) is None:
-                return self.settle(body)
-            case ast.Call(func=ast.Name(id=name) as function, args=[value, *which]) if name in REDUCTIONS:
-                inner = self.settle(value)
-                return None if inner is None else ast.Call(function, [inner, *which], [])
-            case ast.Call(func=function, args=arguments, keywords=keywords):
-                return ast.Call(function, [self._whole(argument, node) for argument in arguments], keywords)
-            case ast.Tuple(elts=items):
-                return ast.Tuple([self._whole(item, node) for item in items], ast.Load())
-            case ast.BoolOp():
-                return node
-        raise EquationError(f"{ast.unparse(node)} cannot stand here")
-
-    def _whole(self, node: ast.expr, within: ast.expr) -> ast.expr:
-        settled = self.settle(node)
-        if settled is None:
-            self._cannot_drop(within, node)
-        return settled
-
-    def _cannot_drop(self, within: ast.expr, absent: ast.expr) -> NoReturn:
-        raise EquationError(
-            f"{ast.unparse(absent)} is None and cannot drop out of {ast.unparse(within)}: only a term, a factor or a "
-            f"condition can"
-        )
-
-    def _holds(self, test: ast.expr) -> bool:
-        """Tell whether the condition of a branch holds; what is absent is None there."""
-        match test:
-            case ast.BoolOp(op=ast.And(), values=parts):
-                return all(map(self._holds, parts))
-            case ast.BoolOp(values=parts):
-                return any(map(self._holds, parts))
-            case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return not self._holds(operand)
-            case ast.Name(id=name) if name in self.absent:
-                return False
-            case ast.Compare(left=ast.Name(id=name), ops=[op], comparators=[ast.Constant(value=None)]):
-                return OPERATORS[type(op)](None if name in self.absent else self.of(test.left), None)
-        if steps := names_in(test) & self.steps:
-            raise EquationError(f"`if` chooses before the recurrence runs, and cannot depend on {steps.pop()}")
-        truth = np.asarray(self.of(test))
-        if truth.size != 1:
-            raise EquationError(
-                f"`if {ast.unparse(test)}` chooses once for the whole line: write where(...) for each entry"
-            )
-        return bool(truth)
-
-    # ---- run
+        places = subscripts(target)
+        return bool(places) and not any(is_ellipsis(place) or names_in(place) - {*self.values} for place in places)
 
     def _execute(self, line: Line) -> None:
-        self.indices = []
         for name in line.names:
             if is_gradient(name) and name[1:] not in self.values:
                 raise EquationError(f"{name} is the gradient of nothing: there is no {name[1:]}")
             if name in self.given:
                 raise EquationError(f"{name} is given, and cannot be stated")
         if isinstance(line.value, ast.Tuple) and len(line.value.elts) == len(line.targets) > 1:
-            for target, value in zip(line.targets, line.value.elts, strict=True):
-                self._execute(line._replace(targets=(target,), value=value))
+            for target, part in zip(line.targets, line.value.elts, strict=True):
+                self._execute(line._replace(targets=(target,), value=part))
             return
-        value = self._indexed_value(line) if self._has_indices(line) else self.of(line.value)
-        if len(line.targets) == 1:
-            self._assign(line.targets[0], value, line.adds)
-            return
-        parts = list(value) if isinstance(value, tuple | list) else [value]
-        if len(parts) != len(line.targets):
-            raise EquationError(f"{len(line.targets)} targets for {len(parts)} values")
-        for target, part in zip(line.targets, parts, strict=True):
-            self._assign(target, part, line.adds)
-
-    def _assign(self, target: ast.expr, value: Any, adds: bool) -> None:
-        name = base(target)
-        if isinstance(value, range):
-            self._set_range(name, len(value), f"{name} = range({len(value)})")
-            return
-        if self.indices:
-            self._assign_indexed(target, value, adds)
-        elif isinstance(target, ast.Subscript):
-            (place,) = subscripts(target)
-            step = int(self.of(place))
-            if step < 0:
-                raise EquationError(f"a sequence has no step {step}")
-            if not isinstance(self.values.setdefault(name, Sequence()), Sequence):
-                raise EquationError(f"{name} is no sequence: an entry of an array cannot be stated alone")
-            self._store(name, step, value, adds)
-        else:
-            self._store(name, None, value, adds)
-
-    def _store(self, name: str, step: int | None, value: Any, adds: bool) -> None:
-        """Give a symbol, or a step of a sequence, its value."""
-        like = self._like(name, step)
-        if adds:
-            value = self._current(name, step, like) + value
-        if like is not None and np.ndim(value) == 0:
-            value = np.full(np.shape(like), value)  # one number is the gradient by each entry
-        if like is not None and np.shape(value) != np.shape(like):
-            raise EquationError(f"{name} has shape {np.shape(value)}, and {name[1:]} has {np.shape(like)}")
-        if step is None:
-            self.values[name] = value
-        else:
-            self.values[name][step] = value
-
-    def _like(self, name: str, step: int | None) -> Any:
-        """Return what a gradient is the gradient of, whose shape it has; None for what is no gradient."""
-        if not is_gradient(name) or name[1:] not in self.values:
-            return None
-        of = self.values[name[1:]]
-        if step is None:
-            return of.stacked() if isinstance(of, Sequence) else of
-        if isinstance(of, Sequence) and step not in of:
-            raise EquationError(f"{name[1:]}[{step}] is not there")
-        return of[step]
-
-    def _current(self, name: str, step: int | None, like: Any) -> Any:
-        """Return the value that is added to; a gradient starts at zero."""
-        found = self.values.get(name) if step is None else self.values[name].get(step)
-        if found is None and like is None:
-            raise EquationError(f"{name} has no value to add to: state {name} = zeros(...) first")
-        return np.zeros(np.shape(like)) if found is None else found
-
-    # ---- values
-
-    def of(self, node: Any) -> Any:
-        """Return the value of a tree."""
-        match node:
-            case ast.Constant(value=value):
-                return value
-            case ast.Name(id=name) if name in self.values:
-                value = self.values[name]
-                if isinstance(value, Sequence):
-                    return value.stacked()
-                if self.indices and np.ndim(value):
-                    raise EquationError(f"{name}, of shape {np.shape(value)}, stands without subscripts among indices")
-                return value
-            case ast.Name(id=name) if name in self.ranges:
-                return self._along(name)
-            case ast.Name(id="inf"):
-                return math.inf
-            case ast.Name(id=name) if (like := self._like(name, None)) is not None:
-                return np.zeros(np.shape(like))  # a gradient that nothing was added to
-            case ast.Tuple(elts=items):
-                return tuple(self.of(item) for item in items)
-            case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return not self.of(operand)
-            case ast.UnaryOp(operand=operand):
-                return -self._number(operand)
-            case ast.BoolOp():
-                return self._holds(node)
-            case ast.BinOp(left=left, op=op, right=right):
-                return OPERATORS[type(op)](self._number(left), self._number(right))
-            case ast.Compare(left=left, ops=[op], comparators=[right]):
-                return OPERATORS[type(op)](self.of(left), self.of(right))
-            case ast.IfExp(test=test, body=body, orelse=orelse):
-                return self.of(body if self._holds(test) else orelse)
-            case ast.Attribute(value=value, attr=name):
-                return getattr(np.asarray(self._whole_array(value)), name)
-            case ast.Subscript(value=value):
-                return self._item(self._whole_array(value), base(node), subscripts(node))
-            case ast.Call(func=ast.Attribute(value=value, attr=name), args=arguments, keywords=keywords):
-                named = {str(keyword.arg): self.of(keyword.value) for keyword in keywords}
-                return getattr(np.asarray(self._whole_array(value)), name)(*map(self.of, arguments), **named)
-            case ast.Call(func=ast.Name(id=name), args=[value, *which]) if name in REDUCTIONS:
-                return self._reduce(name, value, which)
-            case ast.Call(func=ast.Name(id="random"), args=[shape]):
-                if self.generator is None:
-                    raise EquationError("random draws from a generator, and none is given")
-                return WORDS["random"].run(self.of(shape), default_generator(self.generator))
-            case ast.Call(func=ast.Name(id=name), args=arguments):
-                elementwise = WORDS[name].elementwise
-                return WORDS[name].run(*map(self.of if elementwise else self._whole_array, arguments))
-            case ast.Name(id=name):
-                known = ", ".join(n for n in self.values if isinstance(n, str))
-                reason = "is None" if name in self.absent else f"has no value here; known are {known or 'no names'}"
-                raise EquationError(f"{name} {reason}")
-        raise EquationError(f"{ast.unparse(node)} has no value")
-
-    def _number(self, node: ast.expr) -> Any:
-        value = self.of(node)
-        if np.asarray(value).dtype == bool:  # a comparison counts as 0 or 1, also in a sum or behind a sign
-            return np.asarray(value, np.int8)
-        return value
-
-    def _whole_array(self, node: ast.expr) -> Any:
-        """Return the value of a tree that stands outside of the indices, such as x in x[i] or x.shape."""
-        match node:
-            case ast.Name(id=name) if isinstance(self.values.get(name), Sequence):
-                return self.values[name]
-        indices, self.indices = self.indices, []
-        try:
-            return self.of(node)
-        finally:
-            self.indices = indices
-
-    def _item(self, whole: Any, name: str, places: list[ast.expr]) -> Any:
-        """Return an entry, a step of a sequence, or an array over the indices of the line."""
-        if isinstance(whole, Sequence):
-            step = self.of(places[0])
-            if np.ndim(step) == 0 and len(places) == 1:
-                if step not in whole and (like := self._like(name, step)) is not None:
-                    return np.zeros(np.shape(like))
-                if step not in whole:
-                    raise EquationError(f"{name}[{step}] is not there")
-                return whole[step]
-            whole = whole.stacked()
-        if isinstance(whole, tuple | range):
-            return whole[self.of(places[0])]
-        whole, positions = np.asarray(whole), self._places(places)
-        if self.indices:
-            self._check_inside(name, positions, whole.shape)
-        return whole[tuple(positions)]
-
-    def _places(self, places: list[ast.expr]) -> list[Any]:
-        """Return an array of positions for each axis; `...` has one for each axis that it stands for."""
-        found: list[Any] = []
-        for place in places:
-            if is_ellipsis(place):
-                found += [self._along(REST, axis) for axis in range(len(self.rest))]
+        grid = self._grid(line)
+        self._check_indices(line, grid)
+        value = self.of(line.value, grid)
+        values = [value] if len(line.targets) == 1 else [*value] if isinstance(value, tuple | list) else [value]
+        if len(values) != len(line.targets):
+            raise EquationError(f"{len(line.targets)} targets for {len(values)} values")
+        for target, part in zip(line.targets, values, strict=True):
+            if isinstance(part, range):
+                self._set_range(base(target), len(part), f"{base(target)} = range({len(part)})")
             else:
-                value = self.of(place)
-                found.append(np.asarray(value) if self.indices else value)
-        return found
+                self._assign(target, part, line.adds, grid)
 
-    # ---- indices: each has an axis of its own, behind the axes that `...` stands for
+    # ---- the indices of a line
 
-    def _has_indices(self, line: Line) -> bool:
-        """Find the indices of a line and their ranges: names within [] that are no symbols."""
-        nodes = [node for part in (*line.targets, line.value) for node in ast.walk(part)]
-        subscripted = [node for node in nodes if isinstance(node, ast.Subscript)]
-        inside = [name for n in subscripted for place in subscripts(n) for name in sorted(names_in(place))]
-        found = [name for name in inside if name not in self.values and name != "inf"]
-        found += [name for name in sorted(names_in(line.value)) if name in self.ranges]
-        self.indices = list(dict.fromkeys(found))
-        dots = any(is_ellipsis(place) for n in subscripted for place in subscripts(n))
-        if not self.indices and not dots:
-            return False
-        self.indices.append(REST)
-        self.rest = self._rest_shape(line.value, *line.targets)
-        for node in subscripted:
-            self._read_ranges(node)
-        for name in self.indices[:-1]:
+    def _grid(self, line: Line) -> Grid:
+        """Find a line's indices, which are the names within [] that are no symbols, and their ranges."""
+        entries = subscripted(*line.parts)
+        places = [place for entry in entries for place in subscripts(entry)]
+        inside = [node.id for node in nodes(*places) if isinstance(node, ast.Name) and node.id != "inf"]
+        indices = dict.fromkeys(name for name in inside if name not in self.values)
+        indices |= dict.fromkeys(sorted(names_in(line.value) & self.ranges.keys()))
+        if not indices and not any(map(is_ellipsis, places)):
+            return WHOLE
+        rest: tuple[int, ...] | None = None
+        for entry in entries:
+            if entry in line.targets:
+                array = self.value(base(entry))
+            else:
+                array = self.of(entry.value) if isinstance(entry.value, ast.Name | ast.Attribute) else None
+            if array is None:
+                continue
+            shape = np.shape(array)
+            places = subscripts(entry)
+            dots = next((axis for axis, place in enumerate(places) if is_ellipsis(place)), len(places))
+            after = max(len(shape) - len(places) + 1, 0) + dots  # the axis behind those of `...`
+            if dots < len(places):
+                if len(shape) < len(places) - 1:
+                    raise EquationError(f"{ast.unparse(entry)} has {len(places) - 1} subscripts for {len(shape)} axes")
+                if rest not in (None, shape[dots:after]):
+                    raise EquationError(f"`...` stands for {rest}, and in {ast.unparse(entry)} for {shape[dots:after]}")
+                rest = shape[dots:after]
+            for place, size in zip([*places[:dots], *places[dots + 1 :]], shape[:dots] + shape[after:], strict=False):
+                if index_name(place) in indices:
+                    self._set_range(index_name(place), size, ast.unparse(entry))
+        for name in indices:
             if name not in self.ranges:
                 raise EquationError(
                     f"the range of the index {name} cannot be known: it stands alone on no axis (state {name} = "
                     f"range(...)); or is the symbol {name} missing?"
                 )
-        if math.prod([self.ranges[name] for name in self.indices[:-1]]) * math.prod(self.rest) > LARGEST_GRID:
+        grid = Grid(rest or (), {name: self.ranges[name] for name in indices})
+        if math.prod(grid.sizes.values()) > LARGEST_GRID:
             raise EquationError(f"its indices span more than {LARGEST_GRID:,} entries: run it on smaller arrays")
-        return True
-
-    def _shape_of(self, name: str) -> tuple[int, ...] | None:
-        """Return the shape of a symbol, or of what a gradient is the gradient of."""
-        for known in (name, name[1:]):
-            if known in self.values:
-                value = self.values[known]
-                return np.shape(value.stacked() if isinstance(value, Sequence) else value)
-        return None
-
-    def _rest_shape(self, *parts: ast.expr) -> tuple[int, ...]:
-        """Return the shape that `...` stands for in a line."""
-        found: tuple[int, ...] | None = None
-        for node in (n for part in parts for n in ast.walk(part) if isinstance(n, ast.Subscript)):
-            places = subscripts(node)
-            dots = [i for i, place in enumerate(places) if is_ellipsis(place)]
-            shape = self._shape_of(base(node))
-            if not dots or shape is None:
-                continue
-            extra = len(shape) - len(places) + 1
-            if extra < 0:
-                raise EquationError(f"{ast.unparse(node)} has {len(places) - 1} subscripts for {len(shape)} axes")
-            rest = shape[dots[0] : dots[0] + extra]
-            if found is not None and found != rest:
-                raise EquationError(f"`...` stands for {found}, and in {ast.unparse(node)} for {rest}")
-            found = rest
-        return found or ()
-
-    def _read_ranges(self, node: ast.Subscript) -> None:
-        """Learn the ranges of the indices that stand alone on an axis."""
-        shape = self._shape_of(base(node))
-        if shape is None:
-            return
-        places = subscripts(node)
-        dots = next((i for i, place in enumerate(places) if is_ellipsis(place)), len(places))
-        for i, place in enumerate(places):
-            axis = i if i < dots else len(shape) - len(places) + i
-            if isinstance(place, ast.Name) and place.id in self.indices and axis < len(shape):
-                self._set_range(place.id, shape[axis], ast.unparse(node))
+        return grid
 
     def _set_range(self, name: str, size: int, claim: str) -> None:
         if self.ranges.setdefault(name, size) != size:
             raise EquationError(f"the index {name} has {self.ranges[name]} values, and {size} in {claim}")
 
-    def _axes(self, name: str) -> list[int]:
-        """Return the axes of an index in the grid of the line; those of `...` come first."""
-        if name == REST:
-            return list(range(len(self.rest)))
-        return [len(self.rest) + self.indices.index(name)]
-
-    def _along(self, name: str, number: int = 0) -> np.ndarray:
-        """Return 0, 1, 2, ... along the axis of an index."""
-        size = self.rest[number] if name == REST else self.ranges[name]
-        shape = [1] * (len(self.rest) + len(self.indices) - 1)
-        shape[self._axes(name)[number]] = size
-        return np.arange(size).reshape(shape)
-
-    def _spread(self, value: Any, names: Iterable[str]) -> np.ndarray:
-        """Return a value at its full length along some indices."""
-        shape = [1] * (len(self.rest) + len(self.indices) - 1)
-        for name in names:
-            for axis in self._axes(name):
-                shape[axis] = self.rest[axis] if name == REST else self.ranges[name]
-        return np.broadcast_to(value, np.broadcast_shapes(np.shape(value), tuple(shape)))
-
-    def _named(self, which: Iterable[ast.expr]) -> list[str]:
-        names = [REST if is_ellipsis(index) else base(index) for index in which]
-        if unknown := [name for name in names if name not in self.indices]:
-            raise EquationError(f"{', '.join(unknown) or 'it'} is no index: nothing has it as a subscript")
-        return names
-
-    def _reduce(self, word: str, value: ast.expr, which: list[ast.expr]) -> Any:
-        if not which:
-            raise EquationError(f"{word} runs over named indices: {word}(x[i], i); of a whole array write x.{word}()")
-        names = self._named(which)
-        axes = tuple(axis for name in names for axis in self._axes(name))
-        return REDUCTIONS[word].run(self._spread(self.of(value), names), axis=axes, keepdims=True)
-
-    def _free(self, node: ast.AST) -> set[str]:
-        """Return the indices of a tree that no reduction in it runs over."""
-        match node:
-            case ast.Call(func=ast.Name(id=name), args=[value, *which]) if name in REDUCTIONS:
-                return self._free(value) - set(self._named(which))
-            case ast.Name(id=name):
-                return {name} & set(self.indices)
-            case ast.Constant(value=value) if value is ...:
-                return {REST}
-        return set().union(*map(self._free, ast.iter_child_nodes(node)))
-
-    def _indexed_value(self, line: Line) -> Any:
-        left = set().union(*map(self._free, line.targets))
-        right = self._free(line.value)
-        reduced = {
-            name
-            for node in ast.walk(line.value)
-            if isinstance(node, ast.Call) and base(node.func) in REDUCTIONS
-            for name in self._named(node.args[1:])
-        }
+    def _check_indices(self, line: Line, grid: Grid) -> None:
+        left = {name for target in line.targets for name in free_indices(target, grid.sizes)}
+        right = set(free_indices(line.value, grid.sizes))
+        calls = [node for node in nodes(line.value) if isinstance(node, ast.Call) and base(node.func) in REDUCTIONS]
+        reduced = {index_name(index) for call in calls for index in call.args[1:]}
         if both := sorted(reduced & (left | right)):
             raise EquationError(f"the index {both[0]} is reduced, and stands outside of its reduction too")
         if not line.adds and (loose := sorted(right - left)):
             raise EquationError(f"the index {loose[0]} stands on the right alone: reduce it, or write +=")
-        return self.of(line.value)
 
-    def _assign_indexed(self, target: ast.expr, value: Any, adds: bool) -> None:
-        name, places = base(target), subscripts(target) if isinstance(target, ast.Subscript) else []
-        names = [REST if is_ellipsis(place) else base(place) for place in places]
-        bare = all(n in self.indices for n in names) and len(set(names)) == len(names)
-        if not adds and not bare:
-            raise EquationError(f"{ast.unparse(target)} defines entries at computed places: accumulate with +=")
-        like = self._like(name, None)
-        if bare:
-            axes = [axis for n in names for axis in self._axes(n)]
-            full = self._spread(value, names)
-            others = tuple(axis for axis in range(full.ndim) if axis not in axes)
-            kept = sorted(axes)
-            total = full.sum(others).transpose([kept.index(axis) for axis in axes])  # of `=` there are no others left
-            self._store(name, None, total, adds)
+    # ---- what a line states
+
+    def _assign(self, target: ast.expr, value: Any, adds: bool, grid: Grid) -> None:
+        name, places = base(target), subscripts(target)
+        if not grid and places:
+            if len(places) > 1:
+                raise EquationError(f"the steps of a sequence have one subscript, and {ast.unparse(target)} has more")
+            step = operator.index(self.of(places[0]))
+            if step < 0:
+                raise EquationError(f"a sequence has no step {step}")
+            self._store(name, step, value, adds)
             return
-        total = np.array(self._current(name, None, like), np.float64)
-        *positions, value = np.broadcast_arrays(*self._places(places), value)
-        self._check_inside(name, positions, total.shape)
-        np.add.at(total, tuple(positions), value)
-        self.values[name] = total
+        indices = [index_name(place) for place in places]
+        if grid and {*indices} <= {*grid.sizes, "..."} and len({*indices}) == len(indices):
+            axes = grid.names(places)
+            full = grid.spread(_number(value), axes)
+            value = np.array(np.einsum(full, range(full.ndim), grid.axes(axes)))  # sums over the other indices
+        elif grid:
+            if not adds:
+                raise EquationError(f"{ast.unparse(target)} defines entries at computed places: accumulate with +=")
+            total = np.array(self._before(name), np.float64)
+            *positions, value = np.broadcast_arrays(*self._positions(places, grid), value)
+            self._check_inside(name, positions, total.shape, grid)
+            np.add.at(total, tuple(positions), value)
+            value, adds = total, False
+        self._store(name, None, value, adds)
 
-    def _check_inside(self, name: str, positions: list[Any], shape: tuple[int, ...]) -> None:
-        if len(positions) != len(shape):
+    def _store(self, name: str, step: int | None, value: Any, adds: bool) -> None:
+        """Give a symbol, or a step of a sequence, its value; that of a gradient has the shape of what it is by."""
+        if name in self.values and isinstance(self.values[name], Sequence) != (step is not None):
+            kind = "a sequence: state its steps" if step is None else "no sequence: an array cannot be stated in parts"
+            raise EquationError(f"{name} is {kind}")
+        like = self.value(name[1:], step) if is_gradient(name) else None
+        if is_gradient(name) and like is None:
+            raise EquationError(f"{name[1:]}[{step}] is not there")
+        before = self._before(name, step) if adds else None
+        like, of = (like, name[1:]) if is_gradient(name) else (before, f"{name} before")
+        if like is not None:
+            value = np.full(np.shape(like), value) if np.ndim(value) == 0 else value  # one number stands for each entry
+            if np.shape(value) != np.shape(like):
+                raise EquationError(f"{name} has shape {np.shape(value)}, and {of} has {np.shape(like)}")
+        container: dict = self.values if step is None else self.values.setdefault(name, Sequence())
+        container[name if step is None else step] = before + value if adds else value
+
+    def _before(self, name: str, step: int | None = None) -> Any:
+        """Return the value that is added to."""
+        before = self.value(name, step)
+        if before is None:
+            raise EquationError(f"{name} has no value to add to: state {name} = zeros(...) first")
+        return before
+
+    def value(self, name: str, step: int | None = None) -> Any:
+        """Return the value of a symbol, or of one step of it; of a gradient zeros where nothing was stated, else None.
+
+        The steps of a sequence are stacked to one array.
+        """
+        value = self.values.get(name)
+        by = self.value(name[1:], step) if is_gradient(name) and not (step is None and name in self.values) else None
+        if isinstance(value, Sequence) and step is None:
+            count = len(self.value(name[1:])) if is_gradient(name) else max(value) + 1
+            value = np.stack([self._step(name, step) for step in range(count)])
+        elif isinstance(value, Sequence):
+            value = value.get(step)
+        elif value is not None and step is not None:
+            self._check_inside(name, [step], np.shape(value), WHOLE)
+            value = value[step]
+        return value if by is None or value is not None else np.zeros(np.shape(by))
+
+    def _step(self, name: str, step: int) -> Any:
+        """Return a step of a sequence."""
+        if (value := self.value(name, step)) is None:
+            raise EquationError(f"{name}[{step}] is not there")
+        return value
+
+    # ---- the values of trees
+
+    def of(self, node: Any, grid: Grid = WHOLE) -> Any:
+        """Return the value of a tree; in a line with indices an array over their grid."""
+        match node:
+            case ast.Constant(value=value):
+                return value
+            case ast.Name(id=name):
+                return self._symbol(name, grid)
+            case ast.Tuple(elts=items):
+                return tuple(self.of(item, grid) for item in items)
+            case ast.BoolOp():
+                return self.settler.holds(node)
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                return self.of(body if self.settler.holds(test) else orelse, grid)
+            case ast.UnaryOp(op=op, operand=operand):
+                return not self.of(operand, grid) if isinstance(op, ast.Not) else -_number(self.of(operand, grid))
+            case ast.BinOp(left=left, op=op, right=right):
+                return OPERATORS[type(op)](_number(self.of(left, grid)), _number(self.of(right, grid)))
+            case ast.Compare(left=left, ops=[op], comparators=[right]):
+                return OPERATORS[type(op)](self.of(left, grid), self.of(right, grid))
+            case ast.Attribute(value=value, attr=name):
+                return getattr(np.asarray(self.of(value)), name)
+            case ast.Subscript():
+                return self._entry(node, grid)
+            case ast.Call(func=ast.Attribute(value=value, attr=name), args=arguments, keywords=keywords):
+                named = {str(keyword.arg): self.of(keyword.value) for keyword in keywords}
+                return getattr(np.asarray(self.of(value)), name)(*map(self.of, arguments), **named)
+            case ast.Call(func=ast.Name(id=name), args=[value, *which]) if name in REDUCTIONS:
+                if not which:
+                    raise EquationError(
+                        f"{name} runs over named indices: {name}(x[i], i); of a whole array write x.{name}()"
+                    )
+                axes = grid.names(which)
+                full = grid.spread(self.of(value, grid), axes)
+                return REDUCTIONS[name].run(full, axis=grid.axes(axes), keepdims=True)
+            case ast.Call(func=ast.Name(id="random"), args=[shape]):
+                if self.generator is None:
+                    raise EquationError("random draws from a generator, and none is given")
+                return WORDS["random"].run(self.of(shape), default_generator(self.generator))
+            case ast.Call(func=ast.Name(id=name), args=arguments) if WORDS[name].elementwise:
+                return WORDS[name].run(*(_number(self.of(argument, grid)) for argument in arguments))
+            case ast.Call(func=ast.Name(id=name), args=arguments):
+                return WORDS[name].run(*map(self.of, arguments))
+        raise EquationError(f"{ast.unparse(node)} has no value")
+
+    def _symbol(self, name: str, grid: Grid) -> Any:
+        if name in grid.sizes:
+            return grid.along(name)
+        value = math.inf if name == "inf" and name not in self.values else self.value(name)
+        if value is None:
+            reason = f"has no value here; known are {', '.join(self.values) or 'no names'}"
+            raise EquationError(f"{name} {'is None' if name in self.absent else reason}")
+        if grid and np.ndim(value):
+            raise EquationError(f"{name}, of shape {np.shape(value)}, stands without subscripts among indices")
+        return value
+
+    def _entry(self, node: ast.Subscript, grid: Grid) -> Any:
+        """Return an entry, a step of a sequence, or an array over the indices of the line."""
+        name = base(node) or ast.unparse(node.value)
+        positions = self._positions(subscripts(node), grid)
+        is_one = len(positions) == 1 and np.ndim(positions[0]) == 0
+        if is_one and isinstance(self.values.get(name), Sequence):
+            return self._step(name, operator.index(positions[0]))
+        whole = self.of(node.value)
+        if is_one and isinstance(whole, tuple | list | range):  # such as a shape, where -1 is the last
+            return whole[positions[0]]
+        self._check_inside(name, positions, np.shape(whole), grid)
+        return np.asarray(whole)[tuple(positions)]
+
+    def _positions(self, places: Iterable[ast.expr], grid: Grid) -> list[Any]:
+        """Return an array of positions for each axis; `...` has one for each axis that it stands for."""
+        found: list[Any] = []
+        for place in places:
+            found += map(grid.along, grid.rest) if is_ellipsis(place) else [_number(self.of(place, grid))]
+        return found
+
+    def _check_inside(self, name: str, positions: list[Any], shape: tuple[int, ...], grid: Grid) -> None:
+        """Raise EquationError for positions outside of an array; only whole arrays may have fewer than axes."""
+        if len(positions) > len(shape) or (grid and len(positions) < len(shape)):
             raise EquationError(f"{name} has {len(shape)} axes, and {len(positions)} subscripts")
-        for axis, (place, size) in enumerate(zip(positions, shape, strict=True)):
-            if (place < 0).any() or (place >= size).any():
+        for axis, (place, size) in enumerate(zip(positions, shape, strict=False)):
+            if np.less(place, 0).any() or np.greater_equal(place, size).any():
                 raise EquationError(f"{name} reaches outside of axis {axis}, which has {size} entries")
 
 
-def _without_rest(node: Any) -> Any:
-    """Return a tree without `...`, where that stands for no axes."""
+def _number(value: Any) -> Any:
+    """Return a value to compute with: what is true counts as 1, what is false as 0."""
+    if isinstance(value, bool):
+        return int(value)
+    return value.astype(int) if getattr(value, "dtype", None) == np.bool_ else value
 
-    class Drop(ast.NodeTransformer):
-        def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-            node = ast.Subscript(self.visit(node.value), self.visit(node.slice), node.ctx)
-            kept = [place for place in subscripts(node) if not is_ellipsis(place)]
-            if not kept:
-                return node.value
-            return ast.Subscript(node.value, kept[0] if len(kept) == 1 else ast.Tuple(kept, ast.Load()), node.ctx)
 
-        def visit_Call(self, node: ast.Call) -> ast.AST:
-            arguments = [self.visit(argument) for argument in node.args if not is_ellipsis(argument)]
-            function = self.visit(node.func)
-            if base(function) in REDUCTIONS and len(arguments) == 1 < len(node.args):
-                return arguments[0]
-            return ast.Call(function, arguments, node.keywords)
-
-    return Drop().visit(node)
+def _plain(value: Any) -> Any:
+    """Return a given value as it is computed with: a list as an array, integers, which could overflow, in 64 bits."""
+    value = np.asarray(value) if isinstance(value, list) else value
+    is_integer = isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "iu"
+    return value.astype(np.int64) if is_integer else value

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import copy
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import Any, Protocol
 
@@ -14,8 +15,9 @@ from numpy.typing import ArrayLike
 
 from ..parameter import Buffer, Parameter
 from ..random import default_generator
-from .program import EquationError, Line, Loop, Program, base, halves, is_gradient, names_in, parse
+from .program import EquationError, Line, Loop, halves, is_gradient, parse
 from .run import Walker
+from .trees import base, index_name, names_in, subscripts
 
 
 class Stated(Protocol):
@@ -84,7 +86,7 @@ class Statement:
         text = module.equations_of(len(inputs))
         if not isinstance(text, str):
             raise EquationError(f"{module!r} expects equations to be a text of lines, got {type(text).__name__}")
-        if not text:
+        if not text.strip():
             raise EquationError(f"{module!r} states no equations")
         if len(self.inputs) != len(inputs):
             raise EquationError(f"{module!r} states equations of {', '.join(self.inputs)}, got {len(inputs)} inputs")
@@ -92,20 +94,26 @@ class Statement:
         if generator is None:
             generator = copy.deepcopy(default_generator(getattr(module, "generator", None)))
         self._walker = Walker(given, default_generator(generator))
-        try:
+        with self._named():
             self.outputs = output_names(module, len(inputs))
             forward, self._backward = halves(parse(text))
-            self._check_names(forward + self._backward)
+            stated = {name for line in (*forward, *self._backward) for name in line.names}
+            for name in given:
+                if is_gradient(name) and name[1:] in {*given, *stated}:
+                    raise EquationError(
+                        f"the symbol {name} would be the gradient by {name[1:]}: give it another letter"
+                    )
             self._walker.run(forward)
-        except EquationError as error:
-            raise EquationError(f"in the equations of {module!r}, {error}") from None
+            if missing := [name for name in self.outputs if name not in self._walker.values]:
+                raise EquationError(f"{missing[0]} has no value: no line states it, or a recurrence has no steps")
 
-    def _check_names(self, program: Program) -> None:
-        stated = {name for line in program for name in line.names}
-        known = {*self.attributes, *self.inputs, *stated}
-        for name in (*self.attributes, *self.inputs):
-            if is_gradient(name) and name[1:] in known:
-                raise EquationError(f"the symbol {name} would be the gradient by {name[1:]}: give it another letter")
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Name the module in what is wrong with its equations."""
+        try:
+            yield
+        except EquationError as error:
+            raise EquationError(f"in the equations of {self.module!r}, {error}") from None
 
     def backward(self, upstream: tuple[Any, ...] | None = None) -> None:
         """Run the lines of the gradients.
@@ -116,22 +124,20 @@ class Statement:
         Raises:
             EquationError: for gradients of another shape than the outputs, and as in Statement.
         """
-        outputs = [self.values[output] for output in self.outputs]
+        outputs = [self._walker.value(output) for output in self.outputs]
         given = tuple(map(np.ones_like, outputs)) if upstream is None else upstream
         shapes = [np.shape(y) if g is None else np.shape(g) for y, g in zip_longest(outputs, given)]
         if len(given) != len(outputs) or shapes != list(map(np.shape, outputs)):
             wanted = ", ".join(str(np.shape(y)) for y in outputs)
             raise EquationError(f"{self.module!r} expects upstream gradients of shape {wanted}, got {shapes}")
         self._walker.give({f"d{name}": g for name, g in zip(self.outputs, given, strict=True)})
-        try:
+        with self._named():
             self._walker.run(self._backward)
-        except EquationError as error:
-            raise EquationError(f"in the equations of {self.module!r}, {error}") from None
 
     @property
     def values(self) -> dict[str, Any]:
         """The values of all symbols, as far as the lines have been run."""
-        return self._walker.values
+        return {name: self._walker.value(name) for name in self._walker.values}
 
     @property
     def stated(self) -> dict[str, Any]:
@@ -154,7 +160,7 @@ class Statement:
 
     def shape_of(self, name: str) -> tuple[int, ...]:
         """Return the shape of a symbol."""
-        return np.shape(self.stated[name] if name in self.stated else self.values[name])
+        return np.shape(self._walker.value(name))
 
 
 def evaluate_equations(
@@ -208,51 +214,27 @@ def used_names(line: Line | Loop) -> set[str]:
     """Return the names that a line reads."""
     if isinstance(line, Loop):
         return names_in(line.stop).union(*map(used_names, line.lines))
-    places = [target.slice for target in line.targets if isinstance(target, ast.Subscript)]
-    return names_in(line.value, *places)
+    return names_in(line.value, *(place for target in line.targets for place in subscripts(target)))
 
 
 def inlined(lines: list[Line | Loop], wanted: set[str], shape_of: Callable[[str], Any]) -> list[Line | Loop]:
     """Return the lines without those that only rename: of `t = s` either name will do, where the shape is the same."""
-    for index, line in enumerate(lines):
+    stated = {name for line in lines for name in line.names}
+    for line in lines:
         if not isinstance(line, Line) or line.adds or len(line.targets) != 1:
             continue
-        (target,), value = line.targets, line.value
-        new, old = base(target), base(value)
-        same = isinstance(value, ast.Name) or (
-            isinstance(value, ast.Subscript) and ast.dump(_places(target)) == ast.dump(_places(value))
-        )
-        if not old or not same or type(target) is not type(value) or shape_of(new) != shape_of(old):
+        new, old, places = line.names[0], base(line.value), subscripts(line.targets[0])
+        same_places = list(map(ast.dump, places)) == list(map(ast.dump, subscripts(line.value)))
+        whole = all(map(index_name, places)) and not names_in(*places) & stated  # h[0] = x[0] is about one step alone
+        if not old or not same_places or not whole or shape_of(new) != shape_of(old):
             continue
-        if new == old:
-            return inlined([other for other in lines if other is not line], wanted, shape_of)
-        stated = {name for other in lines for name in other.names}
-        if new not in wanted:
-            gone, stays = new, old
-        elif old in stated and old not in wanted:
-            gone, stays = old, new
-        else:
+        if new in wanted and new != old and (old in wanted or old not in stated):
             continue
-        rest = [renamed(other, {gone: stays}) for i, other in enumerate(lines) if i != index]
-        return inlined(rest, wanted, shape_of)
+        gone, stays = (new, old) if new not in wanted else (old, new)
+        names = {gone: ast.Name(stays), f"d{gone}": ast.Name(f"d{stays}")}
+
+        def renamed(node: ast.expr, names: Mapping[str, ast.Name] = names) -> ast.Name | None:
+            return names.get(node.id) if isinstance(node, ast.Name) else None
+
+        return inlined([other.rewritten(renamed) for other in lines if other is not line], wanted, shape_of)
     return lines
-
-
-def _places(node: ast.expr) -> ast.AST:
-    return node.slice if isinstance(node, ast.Subscript) else ast.Constant(None)
-
-
-def renamed(line: Line | Loop, names: Mapping[str, str]) -> Line | Loop:
-    """Return a line with other names in it; the gradients by them follow."""
-    every = {**names, **{f"d{old}": f"d{new}" for old, new in names.items()}}
-
-    class Rename(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.Name:
-            return ast.Name(every.get(node.id, node.id))
-
-    def of(node: ast.expr) -> ast.expr:
-        return Rename().visit(copy.deepcopy(node))
-
-    if isinstance(line, Loop):
-        return line._replace(stop=of(line.stop), lines=tuple(renamed(inner, names) for inner in line.lines))
-    return line._replace(targets=tuple(map(of, line.targets)), value=of(line.value))

@@ -20,11 +20,13 @@ class Word(NamedTuple):
     Attributes:
         run: of arrays and numbers.
         show: of a notation and the argument trees; None writes the word as a function, name(arguments).
+        arity: how many arguments it has; 0 for any number.
         elementwise: whether each entry of the result comes of the same entries of the arguments.
     """
 
     run: Callable
     show: Callable[[Any, list[ast.expr]], Any] | None = None
+    arity: int = 0
     elementwise: bool = False
 
 
@@ -72,40 +74,40 @@ def softmax(x: np.ndarray, axis: int) -> np.ndarray:
     return e / e.sum(axis, keepdims=True)
 
 
-def first(notation: Any, arguments: list[ast.expr]) -> Any:
+def first(notation: Any, args: list[ast.expr]) -> Any:
     """Show the first argument alone: the word only brings an array into another shape."""
-    return notation.write(arguments[0])
+    return notation.write(args[0])
 
 
 def called(name: str) -> Callable[[Any, list[ast.expr]], Any]:
     """Show a word as a function of another name."""
-    return lambda notation, arguments: notation.function(name, arguments)
+    return lambda notation, args: notation.function(name, args)
 
 
 # fmt: off
 WORDS: dict[str, Word] = {
     # entry by entry
-    "abs": Word(np.abs, lambda notation, arguments: notation.between("|", arguments[0], "|"), elementwise=True),
-    "exp": Word(np.exp, elementwise=True),
-    "log": Word(np.log, elementwise=True),
-    "maximum": Word(np.maximum, called("max"), elementwise=True),
-    "minimum": Word(np.minimum, called("min"), elementwise=True),
-    "sigmoid": Word(lambda x: 1 / (1 + np.exp(-np.asarray(x))), called("σ"), elementwise=True),
-    "sign": Word(np.sign, elementwise=True),
-    "sqrt": Word(np.sqrt, lambda notation, arguments: notation.root(arguments[0]), elementwise=True),
-    "tanh": Word(np.tanh, elementwise=True),
-    "where": Word(np.where, lambda notation, arguments: notation.cases(*arguments), elementwise=True),
+    "abs": Word(np.abs, lambda notation, args: notation.between("|", args[0], "|"), arity=1, elementwise=True),
+    "exp": Word(np.exp, arity=1, elementwise=True),
+    "log": Word(np.log, arity=1, elementwise=True),
+    "maximum": Word(np.maximum, called("max"), arity=2, elementwise=True),
+    "minimum": Word(np.minimum, called("min"), arity=2, elementwise=True),
+    "sigmoid": Word(lambda x: 1 / (1 + np.exp(-np.asarray(x))), called("σ"), arity=1, elementwise=True),
+    "sign": Word(np.sign, arity=1, elementwise=True),
+    "sqrt": Word(np.sqrt, lambda notation, args: notation.square_root(args[0]), arity=1, elementwise=True),
+    "tanh": Word(np.tanh, arity=1, elementwise=True),
+    "where": Word(np.where, lambda notation, args: notation.choice(*args), arity=3, elementwise=True),
     # whole arrays
     "crop": Word(crop),
     "flatten": Word(flatten),
     "join": Word(join),
-    "len": Word(len),
+    "len": Word(len, arity=1),
     "move": Word(np.moveaxis),
     "pad": Word(pad),
-    "random": Word(lambda shape, generator: generator.random(shape)),  # the walker adds its generator
-    "range": Word(range),
-    "rows": Word(rows, first),
-    "softmax": Word(softmax, lambda notation, arguments: notation.function("softmax", arguments[:1])),
+    "random": Word(lambda shape, generator: generator.random(shape), arity=1),  # the walker adds its generator
+    "range": Word(range, arity=1),
+    "rows": Word(rows, first, arity=1),
+    "softmax": Word(softmax, lambda notation, args: notation.function("softmax", args[:1])),
     "split": Word(split),
     "zeros": Word(lambda *shape: np.zeros(shape[0] if isinstance(shape[0], tuple) else shape)),
 }
@@ -119,7 +121,8 @@ def _argmax(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> tuple[np.nd
     """Return where the first largest entry is: an array of positions for each axis."""
     sizes = [x.shape[k] for k in axis]
     front = np.moveaxis(x, axis, range(len(axis)))
-    places = np.unravel_index(front.reshape(-1, *front.shape[len(axis) :]).argmax(0), sizes)
+    flat = front.reshape(math.prod(sizes), *front.shape[len(axis) :])
+    places = np.unravel_index(flat.argmax(0), sizes)
     return tuple(np.expand_dims(place, axis) for place in places)
 
 
@@ -128,12 +131,17 @@ def _norm(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
 
 
 REDUCTIONS: dict[str, Word] = {
-    "argmax": Word(_argmax, lambda notation, arguments: notation.over("argmax", *arguments)),
-    "max": Word(np.max, lambda notation, arguments: notation.over("max", *arguments)),
-    "min": Word(np.min, lambda notation, arguments: notation.over("min", *arguments)),
-    "norm": Word(_norm, lambda notation, arguments: notation.between("‖", arguments[0], "‖")),
-    "prod": Word(np.prod, lambda notation, arguments: notation.over("∏", *arguments)),
-    "sum": Word(np.sum, lambda notation, arguments: notation.over("∑", *arguments)),
+    "argmax": Word(_argmax, lambda notation, args: notation.over("argmax", *args)),
+    "max": Word(np.max, lambda notation, args: notation.over("max", *args)),
+    "min": Word(np.min, lambda notation, args: notation.over("min", *args)),
+    "norm": Word(_norm, lambda notation, args: notation.between("‖", args[0], "‖")),
+    "prod": Word(np.prod, lambda notation, args: notation.over("∏", *args)),
+    "sum": Word(np.sum, lambda notation, args: notation.over("∑", *args)),
 }
 
 METHODS = ("sum", "max", "min", "mean", "reshape")
+
+
+def is_elementwise(name: str) -> bool:
+    """Tell whether a word computes entry by entry."""
+    return name in WORDS and WORDS[name].elementwise
