@@ -94,7 +94,7 @@ class CallStatement:
         given = {self.slots[slot]: node for slot, node in call.slots.items() if slot in self.slots}
         self.attributes = {s: v for s, v in statement.attributes.items() if s not in given and v is not None}
         statement.backward(tuple(node.grad for node in self.results))
-        self.lines, self.values = statement.lines(), statement.values | statement.stated
+        self.lines, self.values = statement.lines(), statement.values
         if call.results[0].is_sample:
             self._take_sample(statement, generator)
         self.indices, self.sequences = Notation.knowledge(self.lines)
@@ -147,15 +147,8 @@ class CallStatement:
         """Return the lines that state a symbol, as they are written."""
         if symbol in self.attributes and not self.states(symbol):
             return equation(names[symbol], _constant(self.attributes[symbol]))
-        lines = [_written(line, names) for line in self.lines_of(symbol)]
+        lines = [line.rewritten(lambda node: shown(node, names)) for line in self.lines_of(symbol)]
         return Formula(lines, self.indices, self.sequences)
-
-
-def _written(line: Line | Loop, names: dict[str, ast.expr]) -> Line | Loop:
-    """Return a line with what is shown in the place of its symbols."""
-    if isinstance(line, Loop):
-        return line._replace(stop=shown(line.stop, names), lines=tuple(_written(inner, names) for inner in line.lines))
-    return line._replace(targets=tuple(shown(t, names) for t in line.targets), value=shown(line.value, names))
 
 
 def written(
