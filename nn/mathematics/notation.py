@@ -773,11 +773,14 @@ class MathML(Notation):
         return f"<mrow><mn>1</mn>{self.fenced('[', text, ']')}</mrow>"
 
     def script(self, base: str, subscript: str = "", superscript: str = "") -> str:
-        name, script = ("msub", subscript) if subscript else ("msup", superscript)
-        return f"<{name}>{base}<mrow>{script}</mrow></{name}>" if subscript else f"<{name}>{base}{script}</{name}>"
+        if subscript:
+            return f"<msub>{base}<mrow>{subscript}</mrow></msub>"
+        if base.startswith("<msub>"):  # one above the other: browsers set a power of an index too high and too far
+            return f"<msubsup>{base.removeprefix('<msub>').removesuffix('</msub>')}{superscript}</msubsup>"
+        return f"<msup>{base}{superscript}</msup>"
 
     def transposed(self, base: str) -> str:
-        return f"<msup>{base}<mo>⊤</mo></msup>"
+        return self.script(base, superscript="<mo>⊤</mo>")
 
     def call(self, name: str, arguments: str) -> str:
         return f"<mrow><mi>{name}</mi><mo>\N{FUNCTION APPLICATION}</mo>{self.fenced('(', arguments, ')')}</mrow>"
