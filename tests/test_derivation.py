@@ -398,6 +398,16 @@ def test_latex_to_hand_in_has_the_graph_and_no_log():
     assert r"= W_{1}^{\top} \frac{\partial J}{\partial z_{2}} = \begin{bmatrix}" in latex
 
 
+@models
+def test_the_graph_in_latex_fits_on_a_page(name):
+    latex = traced(name).derivation().to_latex()
+    scale = float(re.search(r"xscale=([\d.]+)", latex)[1])
+    corners = np.array(re.findall(r"at \(([\d.]+)pt,([\d.]+)pt\)", latex), float) * scale
+    widths = [float(width) * scale for width in re.findall(r"\\node\[\w+, minimum width=([\d.]+)pt, minimum h", latex)]
+    assert len(corners) == len(traced(name).nodes)
+    assert (corners[:, 0] + np.array(widths[: len(corners)]) / 2).max() <= 470 and corners[:, 1].max() <= 620
+
+
 def test_latex_that_is_not_right_says_so():
     latex = derived(WrongBackward()).to_latex()
     assert r"\textbf{NOT RIGHT: z$_{1}$, b$_{0}$, W$_{0}$, x; " in latex and r"$\times$ NOT RIGHT" in latex
@@ -417,7 +427,7 @@ def test_formats_hold_every_step(name):
     assert markdown.count("```math\n") == stated and markdown.count("```") == 2 * stated
     shown = sum(step.node.grad is not None or not step.is_gradient for step in steps)
     apart = sum(not latex_of(step).startswith(f"{latex_name(step)} = ") for step in steps if step.formula)
-    assert latex.count(r"\[ ") == latex.count(r" \]") == shown + apart  # each value, in its equation or after it
+    assert latex.count("\n\\step{") == shown + apart  # each value, in its equation or after it
     assert all(latex_of(step) in latex for step in steps if step.formula)
     assert latex.count("{") - latex.count(r"\{") == latex.count("}") - latex.count(r"\}")
     assert latex.isascii()

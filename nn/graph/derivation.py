@@ -48,7 +48,7 @@ class Derivation:
     @property
     def right(self) -> bool:
         """Whether every rule agrees with the module's backward, and every gradient with central differences."""
-        return all(step.right for step in (*self.values, *self.gradients))
+        return not self.wrong
 
     @property
     def wrong(self) -> list[Node]:
@@ -107,7 +107,8 @@ class Derivation:
 
         It has no checks, unless something is not right; a note stands before the first step.
         """
-        parts = [LATEX_HEAD, graph_tikz(*self._graph), *self._blocks(r"\section*{{{}}}", _latex_text, _latex, note)]
+        blocks = self._blocks(r"\section*{{{}}}", lambda text: rf"{_latex_text(text)}\par", _latex, note)
+        parts = [LATEX_HEAD, graph_tikz(*self._graph), *blocks]
         parts += [rf"\textbf{{{_latex_text(self.verdict)}}}"] if self.wrong else []
         return "\n".join([*parts, "\\end{document}\n"])
 
@@ -262,13 +263,15 @@ def _subject(step: Step) -> str:
     return f"∂J/∂{step.node.name}" if step.is_gradient else step.node.name
 
 
-LATEX_HEAD = rf"""\documentclass[fleqn]{{article}}
+# In \\step, a long equation breaks where it can, and the shapes go to the right, on a line of their own if they must.
+LATEX_HEAD = rf"""\documentclass{{article}}
 \usepackage{{amsmath,amssymb}}
 \usepackage[margin=2.2cm]{{geometry}}
 {PREAMBLE}
-\setlength{{\parindent}}{{0pt}}\setlength{{\mathindent}}{{1em}}\renewcommand{{\arraystretch}}{{.85}}\raggedright
+\newcommand{{\step}}[2]{{$\displaystyle #1$\hspace*{{\fill}}\linebreak[0]\hspace*{{\fill}}{{\small #2}}\par}}
+\renewcommand{{\arraystretch}}{{.85}}
 \begin{{document}}
-\abovedisplayskip=5pt plus 2pt \belowdisplayskip=\abovedisplayskip
+\raggedright\parindent=0pt \parskip=7pt plus 2pt \lineskip=4pt
 \section*{{The computing graph}}"""
 _LOWERED = {chr(low): chr(high) for high, low in SUBSCRIPTS.items()} | {"₊": "+"}
 _LATEX_CHARACTERS = {
@@ -309,21 +312,21 @@ def _latex(step: Step) -> str:
     """Return the equation and the value in it, the shapes at the margin, and what explains it: nothing of the run."""
     name = Latex().shown_symbol(step.node.symbol(gradient=step.is_gradient)).text
     if step.is_gradient and step.node.grad is None:
-        return rf"${name}$: {_latex_text(step.remark)}"
+        return rf"${name}$: {_latex_text(step.remark)}\par"
     value = f"{name} = {_latex_array(step.value)}"
     formula = step.formula.to_latex() if step.formula else value
     if formula.startswith(f"{name} = ") and not formula.endswith(value.removeprefix(name)):
         formula += value.removeprefix(name)
-    shapes = f"${step.shapes.to_latex()}$" if step.shapes else str(step.value.shape)
+    shapes = f"${step.shapes.to_latex()}$" if step.shapes else str(step.value.shape or "")
     given = "" if step.formula else f"{_latex_text(step.remark or 'given')}, "
-    lines = [rf"\[ {formula} \tag*{{\small {given}{shapes}}} \]"]
-    lines += [] if formula.startswith(f"{name} = ") else [rf"\[ {value} \]"]
+    lines = [rf"\step{{{formula}}}{{{given}{shapes}}}"]
+    lines += [] if formula.startswith(f"{name} = ") else [rf"\step{{{value}}}{{}}"]
     for word, content in details(step):
         if isinstance(content, Formula) and word == "where":
-            lines.append(rf"where ${content.to_latex()}$\\")
+            lines.append(rf"where ${content.to_latex()}$\par")
         elif word in ("sum", "note", "zero") or (word == "check" and not step.right):
-            lines.append(rf"{word}: {_latex_text(str(content))}\\")
-    return "\n".join(lines).removesuffix(r"\\")
+            lines.append(rf"{word}: {_latex_text(str(content))}\par")
+    return "\n".join(lines)
 
 
 def step_html(step: Step) -> str:

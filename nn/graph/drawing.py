@@ -11,7 +11,6 @@ from .layout import Layout, arrange
 from .node import Node, check_direction
 from .rendering import COLOURS, INK, caption
 
-KINDS = ("data", "target", "parameter", "intermediate", "composite", "loss")
 MARGIN = 16.0
 HEIGHT = 66.0
 LAYER_GAP = 0.65  # of the height of a node
@@ -21,13 +20,7 @@ ENTRY_GAP = 13.0  # between arrows that end in one node
 SHORT_NAME, LONGEST_NAME = 5, 26  # in characters
 NAME_SIZE, LONG_NAME_SIZE, TEXT_SIZE = 18, 13, 12  # of fonts
 # The width of a character, for the widest of the fonts that a browser may take.
-CHARACTERS = {
-    "letter": 0.7 * NAME_SIZE,
-    "letter long": 0.66 * LONG_NAME_SIZE,
-    "operation": 7.4,
-    "small": 7.4,
-    "small gradient": 7.4,
-}
+CHARACTER, CHARACTERS = 7.4, {"letter": 0.7 * NAME_SIZE, "letter long": 0.66 * LONG_NAME_SIZE}
 PADDING = {"data": 30.0, "target": 30.0, "parameter": 30.0, "intermediate": 18.0, "composite": 30.0, "loss": 18.0}
 LOSS_WIDER = 1.4  # the corners of a text must lie inside the ellipse
 
@@ -202,7 +195,7 @@ def _label(node: Node) -> Label:
     if operation:
         first.append((f" = {shortened(operation, LONGEST_NAME)}", "operation"))
     lines = [first, [(size, "small")], *([[(norm, "small gradient")]] if norm else [])]
-    width = max(sum(len(text) * CHARACTERS[style.removesuffix(" gradient")] for text, style in line) for line in lines)
+    width = max(sum(len(text) * CHARACTERS.get(style, CHARACTER) for text, style in line) for line in lines)
     return Label(lines, (width + PADDING[node.kind]) * (LOSS_WIDER if node.kind == "loss" else 1))
 
 
@@ -242,13 +235,13 @@ def _legend(nodes: Sequence[Node], width: float, top: float, wrong: bool) -> tup
     """Return the legend of the kinds that there are, wrapped to a width, and how high it is."""
     parts = []
     x, y = MARGIN, top + LINE / 2
-    entries = [(kind, kind) for kind in KINDS if any(node.kind == kind for node in nodes)]
+    entries = [(kind, kind) for kind in COLOURS if any(node.kind == kind for node in nodes)]
     entries += [("", "✗: not right")] if wrong else []
     if nodes[-1].grad is not None:
         entries.append(("", f"‖∇‖: the norm of the gradient of {shortened(nodes[-1].name, LONGEST_NAME)}"))
     for kind, text in entries:
         swatch = 34 if kind else 0
-        wide = swatch + len(text) * CHARACTERS["operation"] + 14
+        wide = swatch + len(text) * CHARACTER + 14
         if x + wide > width and x > MARGIN:
             x, y = MARGIN, y + LINE + 4
         shape = _shape(kind, x + 13, y, 26, 14) if kind else ""

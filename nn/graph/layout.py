@@ -57,7 +57,6 @@ class _Arrangement:
     """Items are the nodes by their numbers, then one lane for each node and layer that an edge from it passes."""
 
     def __init__(self, breadths: Sequence[float], edges: Sequence[tuple[int, int]], side: Sequence[bool]) -> None:
-        self.edges = edges
         self.nodes = len(breadths)
         self.breadths = list(breadths)
         self.weight = [SIDE if beside else MAIN for beside in side]
@@ -65,12 +64,11 @@ class _Arrangement:
         self.lanes: dict[tuple[int, int], int] = {}
         self.chains = [self._chain(a, b) for a, b in edges]
         count = len(self.breadths)
-        self.above: list[set[int]] = [set() for _ in range(count)]
-        self.below: list[set[int]] = [set() for _ in range(count)]
+        self.above: list[dict[int, None]] = [{} for _ in range(count)]  # as sets, in order
+        self.below: list[dict[int, None]] = [{} for _ in range(count)]
         for chain in self.chains:
             for a, b in pairwise(chain):
-                self.below[a].add(b)
-                self.above[b].add(a)
+                self.below[a][b] = self.above[b][a] = None
         self.layers: list[list[int]] = [[] for _ in range(max(self.layer, default=0) + 1)]
         for item in self._first_order():
             self.layers[self.layer[item]].append(item)
@@ -90,17 +88,12 @@ class _Arrangement:
 
     def _first_order(self) -> list[int]:
         """Order all items so that the side sources of a node stand half before and half behind the others."""
-        sources: dict[int, list[int]] = {}
-        for a, b in self.edges:
-            sources.setdefault(b, []).append(a)
         order: dict[int, None] = {}
-        for node in range(self.nodes):
-            beside = [a for a in sources.get(node, []) if self.weight[a] == SIDE]
-            main = [a for a in sources.get(node, []) if self.weight[a] != SIDE]
+        for sources in self.above[: self.nodes]:
+            beside = [item for item in sources if self.weight[item] == SIDE]
             half = len(beside) // 2
-            order |= dict.fromkeys([*beside[:half], *main, *beside[half:]])
-        order |= dict.fromkeys(range(len(self.breadths)))
-        return list(order)
+            order |= dict.fromkeys([*beside[:half], *(item for item in sources if item not in beside), *beside[half:]])
+        return list(order | dict.fromkeys(range(len(self.breadths))))
 
     def result(self) -> Layout:
         for layer in self.layers:
@@ -115,8 +108,8 @@ class _Arrangement:
         return Layout(places[: self.nodes], [[places[item] for item in chain] for chain in self.chains], breadth)
 
     def _partners(self) -> dict[int, int]:
-        """Return, for a node beside the line that has one use, the source on the line that is used with it alone."""
-        partners: dict[int, int] = {}
+        """Return for each item itself, or for one beside the line, what on the line feeds the same node alone."""
+        partners = {item: item for item in range(len(self.breadths))}
         for sources in self.above:
             main = [item for item in sources if self.weight[item] != SIDE]
             if len(main) == 1 and len(self.below[main[0]]) == 1:
@@ -128,7 +121,7 @@ class _Arrangement:
         for layer in self.layers if down else reversed(self.layers):
             wanted = {item: self._wanted(item, down) for item in layer}
             if reorder:  # partners want the same, and so stay beside one another, half before and half behind
-                layer.sort(key=lambda item: wanted[self.partners.get(item, item)])
+                layer.sort(key=lambda item: wanted[self.partners[item]])
             self._spread(layer, wanted)
 
     def _wanted(self, item: int, down: bool) -> float:

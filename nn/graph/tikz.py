@@ -50,7 +50,7 @@ def graph_tikz(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]]) -> str
     scale, picture = max(zip(scales, pictures, strict=True), key=lambda pair: (pair[0], -pair[1].height))
 
     size = f"xscale={scale:.3f}, yscale=-{scale:.3f}"
-    lines = [rf"\begin{{tikzpicture}}[{size}, every node/.style={{transform shape, yscale=-1}}]"]
+    lines = [rf"\begin{{tikzpicture}}[>=stealth, {size}, every node/.style={{transform shape, yscale=-1}}]"]
     for node, width, (x, y) in zip(nodes, widths, picture.centres, strict=True):
         size = f"minimum width={width:.1f}pt, minimum height={SIZE:.1f}pt"
         name = Latex().shown_symbol(node.symbol()).text
