@@ -349,10 +349,10 @@ def test_zero_gradients_are_told_with_their_reason():
     told = {step.node.name: zeros(step) for step in derivation.gradients if zeros(step)}
     flat = "ReLU() is flat at all entries of z₂, which are below zero"
     assert told["z₂"] == f"3 of 3 entries; {flat}"
-    assert told["W₂"] == "3 of 3 entries; so has a₂"
-    assert told["W₁"] == "12 of 12 entries; so has ∂J/∂z₂ and a₁"
-    assert told["b₁"] == "3 of 3 entries; so has ∂J/∂z₂"
-    assert told["z₁"] == "4 of 4 entries; so has ∂J/∂a₁"
+    assert told["W₂"] == "3 of 3 entries; from zeros in a₂"
+    assert told["W₁"] == "12 of 12 entries; from zeros in ∂J/∂z₂ and a₁"
+    assert told["b₁"] == "3 of 3 entries; from zeros in ∂J/∂z₂"
+    assert told["z₁"] == "4 of 4 entries; from zeros in ∂J/∂a₁"
     assert told.keys() == {"W₂", "z₂", "b₁", "W₁", "a₁", "z₁", "b₀", "W₀", "x"}
     assert derivation.verdict.endswith(
         f"Zero in every entry, and so hardly tested: W₂, z₂, b₁, W₁, a₁, z₁, b₀, W₀, x. {flat}."

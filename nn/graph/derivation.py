@@ -173,7 +173,7 @@ def zeros(step: Step) -> str:
         return ""
     reasons = [_flat(step.node, term) for term in step.node.terms]
     if not any(reasons) and (names := dict.fromkeys(name for name, value in _factors(step) if not np.all(value))):
-        reasons = [f"so has {' and '.join(names)}"]
+        reasons = [f"from zeros in {' and '.join(names)}"]
     return "; ".join([f"{count} of {step.value.size} entries", *dict.fromkeys(filter(None, reasons))])
 
 
