@@ -5,13 +5,15 @@
     python scripts/explain.py --model mine.py:build --data mine.npz --format text
 
 The first writes explain.html, one page that needs nothing else, for a three-layer ReLU network under
-J = ½ ‖f(x) - y‖² at one sample. A factory, such as build, takes no arguments and returns a model, or
+J = ½ ‖f(x) - y‖² at one sample, drawn until every unit is above zero, so that no gradient is zero. With --quiz the
+page asks for each gradient before it shows it. A factory, such as build, takes no arguments and returns a model, or
 (model, criterion), or (model, criterion, x, y); the criterion is HalfSquaredLoss if it returns none.
 """
 
 import argparse
 import html
 import importlib.util
+import itertools
 import os
 import re
 import sys
@@ -23,12 +25,16 @@ import numpy as np
 
 import nn
 from data import read_table
-from nn.graph import Graph
-from nn.graph.derivation import Derivation, step_html
+from nn.graph.derivation import Derivation, step_html, subject_html
+from nn.graph.steps import Step
 
 TITLE = "The computing graph of J, and every gradient"
 TEMPLATE = Path(__file__).with_suffix(".html")
 WIDTHS = (2, 4, 3, 2)
+NOTE = (
+    "Where your sheet gives Wₗ the shape dₗ × dₗ₊₁ and bₗ the length dₗ: zₗ₊₁ = Wₗ aₗ + bₗ asks for the transpose. "
+    "Here Wₗ is dₗ₊₁ × dₗ and bₗ is dₗ₊₁ long, so that W₀, from 2 inputs to 4 units, is 4 × 2."
+)
 FORMATS = ("html", "svg", "mermaid", "md", "tex", "text")
 
 
@@ -40,6 +46,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rows", type=common.positive_int, default=5, help="use so many rows of the data (default: 5)")
     parser.add_argument("--sample", action="store_true", help="one sample, as columns, as for the default network")
     parser.add_argument("--format", default="html", choices=FORMATS)
+    parser.add_argument("--quiz", action="store_true", help="a page that hides each gradient until it is asked for")
     parser.add_argument("--direction", default="down", choices=("down", "right"), help="which way the graph flows")
     parser.add_argument("--out", metavar="FILE", help="explain.html for the page, else standard output, by default")
     parser.add_argument("--seed", type=common.seed, default=0, help="of the default network, and of what a model draws")
@@ -51,14 +58,22 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     if args.data and not args.model:
         parser.error("--data needs --model FILE:FACTORY: the default network brings its own sample")
+    if args.quiz and args.format != "html":
+        parser.error("--quiz makes a page: leave --format out")
     return args
 
 
 def homework(seed: int) -> tuple[nn.Module, nn.Module, np.ndarray, np.ndarray]:
-    """Return the three-layer ReLU network, its loss, and a sample."""
+    """Return the three-layer ReLU network, its loss, and a sample for which no unit is below zero."""
     rng = np.random.default_rng(seed)
-    model = common.mlp(WIDTHS, rng)
-    x, y = rng.normal(size=(1, WIDTHS[0])), rng.normal(size=(1, WIDTHS[-1]))
+    alive = False
+    while not alive:
+        model = common.mlp(WIDTHS, rng).double()
+        x, y = rng.normal(size=(1, WIDTHS[0])), rng.normal(size=(1, WIDTHS[-1]))
+        values = itertools.accumulate(model, lambda value, layer: layer(value), initial=x)
+        alive = all(
+            (value > 0).all() for value, layer in zip(values, model, strict=False) if isinstance(layer, nn.ReLU)
+        )
     return model, nn.HalfSquaredLoss(), x, y
 
 
@@ -133,25 +148,38 @@ def first_rows(value: Any, count: int) -> Any:
     return tuple(first_rows(item, count) for item in value) if isinstance(value, tuple) else np.asarray(value)[:count]
 
 
-def page(graph: Graph, derivation: Derivation, model: nn.Module, direction: str) -> str:
+def page(derivation: Derivation, model: nn.Module, args: argparse.Namespace) -> str:
     """Return the template filled in."""
-    number = {node: index for index, node in enumerate(graph.nodes)}
+    number = {step.node: index for index, step in enumerate(derivation.values)}
 
-    def steps(found: list) -> str:
-        return "\n".join(f'<div class="step" data-node="{number[s.node]}">{step_html(s)}</div>' for s in found)
+    def steps(found: list[Step], quiz: bool) -> str:
+        return "\n".join(
+            f'<div class="step" data-node="{number[step.node]}">{question(step) if quiz else step_html(step)}'
+            f"{note * (not args.model and step.node.letter == 'W' and not step.is_gradient)}</div>"
+            for step in found
+        )
 
+    note = f'<p class="note">{NOTE}</p>'
     parts = {
         "title": TITLE,
         "verdict": html.escape(derivation.verdict),
-        "wrong": "" if derivation.right else " wrong",
+        "wrong": " wrong" * (not derivation.right),
+        "hint": "; a gradient shows when its question is opened" * args.quiz,
         "model": html.escape(repr(model)),
-        "graph": graph.to_svg(direction),
-        "values": steps(derivation.values),
+        "graph": derivation.to_svg(args.direction),
+        "values": steps(derivation.values, quiz=False),
         "conventions": html.escape(derivation.conventions),
-        "gradients": steps(derivation.gradients),
+        "gradients": steps(derivation.gradients, args.quiz),
     }
     template = TEMPLATE.read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
+
+
+def question(step: Step) -> str:
+    """Return a gradient's step, folded away behind the question for it."""
+    fed = " and ".join(dict.fromkeys(made.name for term in step.node.terms for made in term.call.results))
+    hint = f" <small>{html.escape(f'{step.node.name} feeds {fed}')}</small>" if fed else ""
+    return f"<details><summary>{subject_html(step)} = ?{hint}</summary>{step_html(step)}</details>"
 
 
 def main(args: argparse.Namespace) -> None:
@@ -168,12 +196,13 @@ def main(args: argparse.Namespace) -> None:
     except (ValueError, TypeError, RuntimeError) as error:
         common.fail(error)
 
+    note = "" if args.model else NOTE
     if args.format == "html":
-        text = page(graph, derivation, model, args.direction)
+        text = page(derivation, model, args)
     elif args.format == "md":
-        text = f"# {TITLE}\n\n```mermaid\n{graph.to_mermaid(args.direction)}```\n\n{derivation.to_markdown()}"
+        text = f"# {TITLE}\n\n```mermaid\n{graph.to_mermaid(args.direction)}```\n\n{derivation.to_markdown(note)}"
     elif args.format == "tex":
-        text = derivation.to_latex()
+        text = derivation.to_latex(note)
     elif args.format == "text":
         text = f"{graph.to_text()}\n{derivation.to_text()}"
     else:

@@ -12,7 +12,9 @@ from cases import CASES
 from test_graph import X, Y, linear, models, traced
 
 import nn
+from nn.graph.derivation import zeros
 from nn.graph.replay import Replay
+from nn.mathematics.notation import Latex
 
 CROSS = "✗ NOT RIGHT"
 
@@ -81,6 +83,8 @@ def test_homework_values_and_shapes():
     where = [formula.to_text() for formula in gradients["z₃"].where]
     assert where == ["Lₙ = ½ ‖z₃[n,…] − y[n,…]‖²", "m = size(L)", "∂J/∂L = 1/m"]
     np.testing.assert_array_equal(gradients["W₂"].value, graph["W2"].grad)
+    raised = "<msubsup><mi>W</mi><mn>0</mn><mo>⊤</mo></msubsup>"  # the sign over the index, not after it
+    assert raised in sample.gradients[-1].formula.to_mathml()
     per_sample = {step.node.name: step for step in sample.gradients}
     np.testing.assert_allclose(per_sample["x"].value.T / 5, graph["x"].grad[:1], rtol=1e-13)  # J is a mean over 5
 
@@ -250,6 +254,11 @@ def test_what_is_wrong_is_found(layer):
     assert CROSS in derivation.to_text() and 'class="wrong"' in derivation.to_html()
     if layer is WrongBackward:  # and all that lies before it, but not the loss
         assert wrong == {"z₁", "W₀", "b₀", "x"}
+        assert derivation.verdict == "NOT RIGHT: z₁, b₀, W₀, x; see the checks there, first those of z₁."
+    marked = ET.fromstring(derivation.to_svg()).findall("{*}g[@data-node]")
+    marked = {group.get("data-name") for group in marked if "wrong" in group.get("class").split()}
+    assert marked == wrong
+    assert "NOT RIGHT" in derivation.to_svg() and "NOT RIGHT" not in traced("mlp").derivation().to_svg()
     if layer in (NoValue, NoValueForward, NoEquation):
         assert f"the equations of {layer.__name__}() have no value: " in derivation.to_text()
 
@@ -322,7 +331,86 @@ def test_comparing_changes_nothing():
     assert nn.get_rng_state() == state
 
 
+# ---- gradients that are zero
+
+
+def dead():
+    """Return a graph in which all three units of the second ReLU are below zero, and some of the first."""
+    model = nn.Sequential(linear(2, 4), nn.ReLU(), linear(4, 3), nn.ReLU(), linear(3, 1))
+    model[0].weight.data[:] = [[1, 0], [0, 1], [1, 1], [-1, -1]]
+    model[0].bias.data[:] = 0
+    model[2].bias.data[:] = -99
+    return nn.trace(model, nn.HalfSquaredLoss(), [[1.0, 2.0]], [[5.0]])
+
+
+def test_zero_gradients_are_told_with_their_reason():
+    derivation = dead().derivation(sample=True)
+    assert derivation.right
+    told = {step.node.name: zeros(step) for step in derivation.gradients if zeros(step)}
+    flat = "ReLU() is flat at all entries of z₂, which are below zero"
+    assert told["z₂"] == f"3 of 3 entries; {flat}"
+    assert told["W₂"] == "3 of 3 entries; from zeros in a₂"
+    assert told["W₁"] == "12 of 12 entries; from zeros in ∂J/∂z₂ and a₁"
+    assert told["b₁"] == "3 of 3 entries; from zeros in ∂J/∂z₂"
+    assert told["z₁"] == "4 of 4 entries; from zeros in ∂J/∂a₁"
+    assert told.keys() == {"W₂", "z₂", "b₁", "W₁", "a₁", "z₁", "b₀", "W₀", "x"}
+    assert derivation.verdict.endswith(
+        f"Zero in every entry, and so hardly tested: W₂, z₂, b₁, W₁, a₁, z₁, b₀, W₀, x. {flat}."
+    )
+    for text in (derivation.to_text(), derivation.to_markdown(), derivation.to_html()):
+        assert flat in text and "12 of 12 entries" in text
+    assert "ReLU() is flat at all entries of z$_{2}$, which are below zero" in derivation.to_latex()
+
+
+def test_a_gradient_that_is_zero_in_part_is_told_in_its_step_alone():
+    model = nn.Sequential(linear(2, 1), nn.ReLU())
+    model[0].weight.data[:], model[0].bias.data[:] = 1, 0
+    derivation = nn.trace(model, nn.HalfSquaredLoss(), [[1.0, 2.0], [-1.0, -2.0]], [[0.0], [1.0]]).derivation()
+    (z,) = (step for step in derivation.gradients if step.node.name == "z₁")
+    assert zeros(z) == "1 of 2 entries; ReLU() is flat at 1 of the 2 entries of z₁, which are below zero"
+    assert "Zero in every entry" not in derivation.verdict
+    unused = nn.Sequential(linear(2, 1))
+    unused.spare = linear(1, 1)
+    assert "zero" not in nn.trace(unused, nn.HalfSquaredLoss(), X, Y).derivation().to_text()
+
+
 # ---- the formats
+
+
+def latex_of(step):
+    return step.formula.to_latex()
+
+
+def latex_name(step):
+    return Latex().shown_symbol(step.node.symbol(gradient=step.is_gradient)).text
+
+
+def test_latex_to_hand_in_has_the_graph_and_no_log():
+    graph = traced("mlp").first_sample()
+    latex = graph.derivation().to_latex("Mind W₀ × x.")
+    assert r"\usepackage{tikz}" in latex and "includegraphics" not in latex and r"\input" not in latex
+    picture = latex[latex.index(r"\begin{tikzpicture}") : latex.index(r"\end{tikzpicture}")]
+    assert picture.count(r"\node[") == len(graph.nodes) and picture.count(r"\draw[->]") == len(graph.edges)
+    assert all(f"{{${Latex().shown_symbol(node.symbol()).text}$}};" in picture for node in graph.nodes)
+    for word in ("norm", "differ", "central", r"\checkmark", "check", "right", "float64"):
+        assert word not in latex.replace("raggedright", ""), word
+    assert r"Mind W$_{0}$ $\times$ x." in latex
+    assert r"= W_{1}^{\top} \frac{\partial J}{\partial z_{2}} = \begin{bmatrix}" in latex
+
+
+@models
+def test_the_graph_in_latex_fits_on_a_page(name):
+    latex = traced(name).derivation().to_latex()
+    scale = float(re.search(r"xscale=([\d.]+)", latex)[1])
+    corners = np.array(re.findall(r"at \(([\d.]+)pt,([\d.]+)pt\)", latex), float) * scale
+    widths = [float(width) * scale for width in re.findall(r"\\node\[\w+, minimum width=([\d.]+)pt, minimum h", latex)]
+    assert len(corners) == len(traced(name).nodes)
+    assert (corners[:, 0] + np.array(widths[: len(corners)]) / 2).max() <= 470 and corners[:, 1].max() <= 620
+
+
+def test_latex_that_is_not_right_says_so():
+    latex = derived(WrongBackward()).to_latex()
+    assert r"\textbf{NOT RIGHT: z$_{1}$, b$_{0}$, W$_{0}$, x; " in latex and r"$\times$ NOT RIGHT" in latex
 
 
 @models
@@ -333,10 +421,14 @@ def test_formats_hold_every_step(name):
     assert len(root.findall("section")) == count
     math = "{http://www.w3.org/1998/Math/MathML}math"
     assert all(section.find(f"div/{math}") is not None for section in root.findall("section"))
-    stated = sum(step.formula is not None for step in (*derivation.values, *derivation.gradients))
+    steps = [*derivation.values, *derivation.gradients]
+    stated = sum(step.formula is not None for step in steps)
     markdown, latex = derivation.to_markdown(), derivation.to_latex()
     assert markdown.count("```math\n") == stated and markdown.count("```") == 2 * stated
-    assert latex.count(r"\[ ") == latex.count(r" \]") == stated
+    shown = sum(step.node.grad is not None or not step.is_gradient for step in steps)
+    apart = sum(not latex_of(step).startswith(f"{latex_name(step)} = ") for step in steps if step.formula)
+    assert latex.count("\n\\step{") == shown + apart  # each value, in its equation or after it
+    assert all(latex_of(step) in latex for step in steps if step.formula)
     assert latex.count("{") - latex.count(r"\{") == latex.count("}") - latex.count(r"\}")
     assert latex.isascii()
     assert str(derivation) == derivation.to_text() and derivation._repr_html_() == derivation.to_html()

@@ -460,7 +460,7 @@ def well_formed(expression, **arguments):
     root = ElementTree.fromstring(nn.to_mathml(expression, **arguments))
     space = "{http://www.w3.org/1998/Math/MathML}"
     assert root.tag == f"{space}math"
-    children = {"mfrac": 2, "msub": 2, "msup": 2, "munder": 2, "msqrt": 1}
+    children = {"mfrac": 2, "msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "msqrt": 1}
     leaves = {"mi", "mn", "mo", "mtext"}
     for element in root.iter():
         name = element.tag.removeprefix(space)

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import urllib.request
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -113,6 +114,39 @@ def test_the_page_stands_alone(tmp_path):
     assert "@import" not in page and "url(" not in page.replace("url(#", "")
 
 
+def test_the_page_has_a_section_for_each_value_and_each_gradient(tmp_path):
+    explained(cwd=tmp_path)
+    page = (tmp_path / "explain.html").read_text(encoding="utf-8")
+    forward, backward = page[page.index('id="forward"') : page.index("<script>")].split('id="backward"')
+    order = [int(number) for number in re.findall(r'<div class="step" data-node="(\d+)">', forward)]
+    assert order == list(range(14)) and forward.count('<section class="handgrad-step">') == 14
+    order = [int(number) for number in re.findall(r'<div class="step" data-node="(\d+)">', backward)]
+    assert order == list(range(14))[::-1] and backward.count('<section class="handgrad-step">') == 14
+    assert "<details>" not in forward + backward and 'class="node wrong' not in page
+    assert forward.count("Where your sheet gives Wₗ the shape dₗ × dₗ₊₁") == 3  # at each W, where one stumbles
+
+
+def test_a_quiz_folds_each_gradient_away(tmp_path):
+    explained("--quiz", cwd=tmp_path)
+    page = (tmp_path / "explain.html").read_text(encoding="utf-8")
+    forward, backward = page[page.index('id="forward"') : page.index("<script>")].split('id="backward"')
+    assert backward.count("<details><summary><math") == 14 and "<details" not in forward
+    assert "z₁ feeds a₁" in backward
+    assert not re.search("<details[^>]* open", page)
+
+
+def test_the_homework_says_how_its_shapes_differ_from_a_sheet(tmp_path):
+    markdown, latex = (explained("--format", form, cwd=tmp_path) for form in ("md", "tex"))
+    assert "Where your sheet gives Wₗ the shape dₗ × dₗ₊₁" in markdown
+    assert r"Where your sheet gives W$_{l}$ the shape d$_{l}$ $\times$ d$_{l+1}$" in latex
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_gradient_of_the_homework_is_zero(seed, tmp_path):
+    text = explained("--format", "text", "--seed", str(seed), cwd=tmp_path)
+    assert "all right" in text and "    zero " not in text and "Zero in every entry" not in text
+
+
 def test_text_formats_go_to_standard_output(tmp_path):
     text = explained("--format", "text", cwd=tmp_path)
     assert "∂J/∂W₂ = (∂J/∂z₃) a₂ᵀ" in text and "W₀    parameter     (4, 2)" in text
@@ -183,6 +217,7 @@ def test_other_models(arguments, expected, folder):
         (["--model", "mine.py:alone", "--data", "wide.npz"], "in layer 0 of Sequential: Linear(3, 4"),
         (["--model", "mine.py:infinite"], ": the first value that is not finite is the data x"),
         (["--data", "data.npz"], "--data needs --model"),
+        (["--quiz", "--format", "md"], "--quiz makes a page: leave --format out"),
         (["--rows", "0"], "expected a whole number of at least 1"),
         (["--format", "pdf"], "invalid choice: 'pdf'"),
         (["--out", "no/such/folder/page.html"], "--out no/such/folder/page.html: there is no folder no/such/folder"),
@@ -207,6 +242,8 @@ def test_a_wrong_gradient_is_shown_and_ends_with_an_error(folder):
     assert run.returncode == 1 and "NOT RIGHT: x; see the checks there." in run.stderr
     page = (folder / "explain.html").read_text(encoding="utf-8")
     assert '<p class="verdict wrong">' in page and '<dd class="wrong">' in page
+    wrong = re.findall(r'<g class="node \w+ wrong" data-node="\d+" data-name="(\w+)">', page)
+    assert wrong == ["x"] and page.count('<section class="handgrad-step wrong">') == 1
 
 
 # ---- in a browser
@@ -242,6 +279,14 @@ class Browser:
     def run(self, script):
         return self.send("/execute/sync", {"script": script, "args": []})
 
+    def until(self, script, expected):
+        """Wait for what the browser does in its own time."""
+        for _ in range(50):
+            if self.run(script) == expected:
+                return
+            time.sleep(0.1)
+        assert self.run(script) == expected
+
     def click(self, selector):
         (element,) = self.send("/element", {"using": "css selector", "value": selector}).values()
         self.send(f"/element/{element}/click", {})
@@ -249,6 +294,10 @@ class Browser:
     def press(self, key):
         keys = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
         self.send("/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": keys}]})
+
+    def size(self, width=0, height=0):
+        params = {"width": width, "height": height, "deviceScaleFactor": 0, "mobile": 0 < width < 500}
+        self.send("/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": params})
 
     def emulate(self, **media):
         features = [{"name": "prefers-color-scheme", "value": media.get("scheme", "light")}]
@@ -301,12 +350,18 @@ return {
   where: document.querySelector("#where").textContent,
 };
 """
+KNOWN = """
+return [...document.querySelectorAll("#graph .node")].filter(node => {
+  const norm = node.querySelector(".gradient");
+  return !norm && node.matches(".known") || norm && getComputedStyle(norm).visibility === "visible";
+}).map(node => node.dataset.name);
+"""
 EDGES = [(0, 3), (1, 3), (2, 3), (3, 4), (4, 7), (5, 7), (6, 7), (7, 8), (8, 11), (9, 11), (10, 11), (11, 13), (12, 13)]
 
 
 def test_the_page_opens_at_the_data(page):
     state = page.run(STATE)
-    assert state == {"active": ["x"], "lit": [], "shown": [0, 0], "backward": False, "where": "forward 1 of 14: x"}
+    assert state == {"active": ["x"], "lit": [], "shown": [0], "backward": False, "where": "forward 1 of 14: x"}
     assert page.run("return performance.getEntriesByType('resource').length") == 0
 
 
@@ -315,7 +370,9 @@ def test_arrow_keys_walk_forward_and_back(page):
         state = page.run(STATE)
         backward = step >= 14
         node = 27 - step if backward else step
-        assert state["active"] == [NODES[node]] and state["shown"] == [node, node] and state["backward"] == backward
+        assert state["active"] == [NODES[node]] and state["backward"] == backward
+        assert state["shown"] == ([node, node] if backward else [node])
+        assert page.run(KNOWN) == (NODES[node:] if backward else [])
         assert state["lit"] == [[a, b] for a, b in EDGES if (a if backward else b) == node]
         assert state["where"] == f"{'backward' if backward else 'forward'} {step % 14 + 1} of 14: {NODES[node]}"
         page.press(RIGHT)
@@ -339,13 +396,18 @@ def test_buttons_walk_too(page):
 def test_click_and_tab_choose_a_node(page):
     page.click(".node[data-name='W₂']")
     assert page.run(STATE)["active"] == ["W₂"]
+    assert page.run("return document.querySelector('#backward').offsetParent") is None  # its gradient is yet to come
+    page.click("#turn")
+    assert page.run(STATE)["where"] == "backward 5 of 14: W₂"
     seen = page.run("return [...document.querySelectorAll('.step.shown')].map(step => step.innerText)")
     assert "given" in seen[0] and "(2, 3)" in seen[0]
     assert "rule and backward differ by" in seen[1] and "✓" in seen[1]
     size = "const box = document.querySelector('#backward .shown math').getBoundingClientRect();"
     assert page.run(size + "return box.width > 60 && box.height > 25")  # a formula that is set, not a line of letters
+    page.click("#turn")
+    page.click(".node[data-name='W₂']")
     page.press(TAB)
-    assert page.run(STATE)["active"] == ["b₂"]
+    assert page.run(STATE)["where"] == "forward 11 of 14: b₂"
     page.press(END)
     page.click(".node[data-name='z₁']")
     assert page.run(STATE)["where"] == "backward 11 of 14: z₁"
@@ -402,12 +464,83 @@ def test_text_stays_inside_its_shape(page, folder):
     assert "…" in page.run("return document.querySelector('#graph').textContent")  # long names are cut
 
 
-def test_a_narrow_window_scrolls_in_one_direction_only(page):
-    page.send("/window/rect", {"width": 420, "height": 800})
+IN_VIEW = """
+const inside = (box, frame) => box.top >= frame.top - 1 && box.bottom <= frame.bottom + 1
+  && box.left >= frame.left - 1 && box.right <= frame.right + 1;
+const box = selector => document.querySelector(selector).getBoundingClientRect();
+const whole = {top: 0, left: 0, bottom: window.innerHeight, right: window.innerWidth};
+const panel = box("#page"), nav = box("nav");
+const below = nav.top > panel.top + 100;
+const free = below ? {...panel.toJSON(), bottom: nav.top} : {...panel.toJSON(), top: nav.bottom};
+const now = document.querySelector(".pass.now .step.shown .equation, .pass.now .step.shown summary");
+return {
+  width: document.documentElement.scrollWidth <= window.innerWidth,
+  buttons: inside(nav, whole),
+  node: inside(box(".node.active .shape"), box("#graph")),
+  equation: inside(now.getBoundingClientRect(), free),
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(390, 844), (375, 667), (800, 1000), (800, 600), (844, 390), (1400, 900)]
+)
+def test_node_equation_and_buttons_are_in_view_at_every_step(page, width, height):
+    page.size(width, height)
     try:
-        assert page.run("return document.documentElement.scrollWidth <= window.innerWidth")
+        for _ in range(28):
+            assert all(page.run(IN_VIEW).values()), page.run("return document.querySelector('#where').textContent")
+            page.click("#next") if page.run("return !document.querySelector('#next').disabled") else None
+        assert page.run(STATE)["where"] == "backward 14 of 14: x"
     finally:
-        page.send("/window/rect", {"width": 1300, "height": 1000})
+        page.size()
+
+
+def test_a_quiz_shows_a_gradient_when_it_is_asked_for(page, tmp_path):
+    explained("--quiz", cwd=tmp_path)
+    page.open(tmp_path / "explain.html")
+    page.press(END)
+    assert page.run(KNOWN) == []
+    hidden = "return document.querySelector('#backward .step.shown .equation').checkVisibility()"
+    assert not page.run(hidden)
+    page.click("#backward .step.shown summary")
+    assert page.run(hidden)
+    page.until(KNOWN, ["x"])
+    page.press(LEFT)
+    assert page.run(KNOWN) == []
+    page.run("document.querySelector('#backward .step.shown summary').focus()")
+    page.press(ENTER)
+    page.until(KNOWN, ["W₀"])
+    page.press(RIGHT)
+    assert page.run(KNOWN) == ["x", "W₀"]
+
+
+GAPS = """
+return [...document.querySelectorAll("#backward .step.shown mfrac")].map(fraction => {
+  const [above, below] = [...fraction.children].map(part => {
+    const range = document.createRange();
+    range.selectNodeContents(part);
+    return range.getBoundingClientRect();
+  });
+  return {apart: below.top - above.bottom, size: parseFloat(getComputedStyle(fraction.firstChild).fontSize)
+    / parseFloat(getComputedStyle(fraction.closest("math")).fontSize)};
+});
+"""
+
+
+def test_fractions_and_transposes_are_set_well_without_a_mathematics_font(page):
+    page.press(END)
+    page.run("document.querySelectorAll('math').forEach(math => math.style.fontFamily = 'serif')")
+    gaps = page.run(GAPS)
+    assert len(gaps) == 2
+    for gap in gaps:
+        assert gap["apart"] >= 2 and gap["size"] == 1
+    (power,) = page.run(
+        "return [...document.querySelectorAll('#backward .step.shown .equation msubsup')].map(e => {"
+        "const [w, low, high] = [...e.children].map(part => part.getBoundingClientRect());"
+        "return [high.left - w.right, Math.abs(high.left - low.left), low.top - high.top];})"
+    )
+    assert power[0] < 5 and power[1] < 5 and power[2] > 0  # the sign stands over the index, close to the letter
 
 
 # ---- the answer in docs/

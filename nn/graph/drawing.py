@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import accumulate, pairwise
 from typing import NamedTuple
-
-import numpy as np
 
 from .layout import Layout, arrange
 from .node import Node, check_direction
-from .rendering import COLOURS, INK
+from .rendering import COLOURS, INK, caption
 
-KINDS = ("data", "target", "parameter", "intermediate", "composite", "loss")
 MARGIN = 16.0
 HEIGHT = 66.0
-LAYER_GAP = 42.0
+LAYER_GAP = 0.65  # of the height of a node
 LEGEND_WIDTH = 330.0
 LINE = 17.0  # from line to line of text
 ENTRY_GAP = 13.0  # between arrows that end in one node
 SHORT_NAME, LONGEST_NAME = 5, 26  # in characters
 NAME_SIZE, LONG_NAME_SIZE, TEXT_SIZE = 18, 13, 12  # of fonts
 # The width of a character, for the widest of the fonts that a browser may take.
-CHARACTERS = {"letter": 0.7 * NAME_SIZE, "letter long": 0.66 * LONG_NAME_SIZE, "operation": 7.4, "small": 7.4}
+CHARACTER, CHARACTERS = 7.4, {"letter": 0.7 * NAME_SIZE, "letter long": 0.66 * LONG_NAME_SIZE}
 PADDING = {"data": 30.0, "target": 30.0, "parameter": 30.0, "intermediate": 18.0, "composite": 30.0, "loss": 18.0}
 LOSS_WIDER = 1.4  # the corners of a text must lie inside the ellipse
 
-_LIGHT = f"--paper:#fff;--ink:{INK};--soft:#4d5560;--line:#5b6570;--lit:#d6336c;" + "".join(
+_LIGHT = f"--paper:#fff;--ink:{INK};--soft:#4d5560;--line:#5b6570;--lit:#d6336c;--wrong:#b3261e;" + "".join(
     f"--{kind}:{fill};--{kind}-line:{line};" for kind, (fill, line) in COLOURS.items() if kind != "composite"
 )
 _DARK = """--paper:#15181c;--ink:#eceff2;--soft:#b4bcc6;--line:#8b95a1;--data:#10304c;--data-line:#67b5f2;\
 --target:#0b3a2c;--target-line:#4fce9f;--parameter:#46310c;--parameter-line:#f0ae45;--intermediate:#282d33;\
---intermediate-line:#9aa5b1;--loss:#47213a;--loss-line:#ec91c6;--lit:#ff7aa8"""
+--intermediate-line:#9aa5b1;--loss:#47213a;--loss-line:#ec91c6;--lit:#ff7aa8;--wrong:#ff8a80"""
 STYLE = f"""
 .handgrad{{{_LIGHT};background:var(--paper);font-family:Georgia,"Times New Roman","DejaVu Serif",serif}}
 @media screen and (prefers-color-scheme:dark){{.handgrad{{{_DARK}}}}}
@@ -45,6 +43,8 @@ STYLE = f"""
 .handgrad .target .shape{{fill:var(--target);stroke:var(--target-line);stroke-dasharray:5 3}}
 .handgrad .parameter .shape{{fill:var(--parameter);stroke:var(--parameter-line)}}
 .handgrad .loss .shape{{fill:var(--loss);stroke:var(--loss-line);stroke-width:3}}
+.handgrad .wrong .shape{{stroke:var(--wrong);stroke-width:4;stroke-dasharray:none}}
+.handgrad .mark{{fill:var(--wrong);font:bold 24px "DejaVu Sans",sans-serif}}
 .handgrad .edge{{fill:none;stroke:var(--line);stroke-width:1.4;marker-end:url(#handgrad-arrow)}}
 .handgrad .edge.from-parameter{{stroke:var(--parameter-line)}}
 .handgrad marker path{{fill:var(--line)}}
@@ -62,43 +62,36 @@ class Label(NamedTuple):
     width: float
 
 
-def graph_svg(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]], direction: str = "down") -> str:
+def graph_svg(
+    nodes: Sequence[Node],
+    edges: Iterable[tuple[Node, Node]],
+    direction: str = "down",
+    wrong: Collection[Node] = (),
+) -> str:
     """Draw a graph, with a `<title>` on every node.
 
     Args:
         nodes: in an order in which they can be computed.
         edges: pairs of nodes.
         direction: which way the computation flows, "down" or "right".
+        wrong: nodes to mark.
 
     Raises:
         ValueError: for another direction.
     """
-    check_direction(direction)
-    down = direction == "down"
     number = {node: index for index, node in enumerate(nodes)}
     pairs = [(number[a], number[b]) for a, b in edges]
     labels = [_label(node) for node in nodes]
-    widths = [label.width for label in labels]
-    lengths = [HEIGHT] * len(nodes) if down else widths  # along the flow
-    breadths = widths if down else [HEIGHT] * len(nodes)
-    layout = arrange(breadths, pairs, [node.kind in ("parameter", "target") for node in nodes])
-    layers = _bands(layout, lengths)
-
-    def on_paper(along: float, across: float) -> tuple[float, float]:
-        return (MARGIN + across, along) if down else (along, MARGIN + across)
-
-    drawn = []
-    for (a, b), points in zip(pairs, _ways(layout, layers, lengths, breadths, pairs), strict=True):
-        path = _path([on_paper(*point) for point in points])
-        drawn.append(f'<path class="edge from-{nodes[a].kind}" data-from="{a}" data-to="{b}" d="{path}"/>')
-    for index, (node, label, place) in enumerate(zip(nodes, labels, layout.places, strict=True)):
-        x, y = on_paper(layers[place.layer].middle, place.centre)
-        drawn.append(_box(node, index, label, x, y))
-    across = layout.breadth + 2 * MARGIN
-    along = layers[-1].end + MARGIN
-    width, height = (max(across, LEGEND_WIDTH), along) if down else (max(along, LEGEND_WIDTH), across)
-    legend, legend_height = _legend(nodes, width, height)
-    height += legend_height
+    picture = arranged(nodes, pairs, [label.width for label in labels], HEIGHT, direction)
+    drawn = [
+        f'<path class="edge from-{nodes[a].kind}" data-from="{a}" data-to="{b}" d="{path}"/>'
+        for (a, b), path in zip(pairs, picture.paths, strict=True)
+    ]
+    for index, (node, label, (x, y)) in enumerate(zip(nodes, labels, picture.centres, strict=True)):
+        drawn.append(_box(node, index, label, x, y, node in wrong))
+    width = max(picture.width, LEGEND_WIDTH)
+    legend, legend_height = _legend(nodes, width, picture.height, bool(wrong))
+    height = picture.height + legend_height
     heading = f"The computing graph of {html.escape(nodes[-1].name)}: {len(nodes)} nodes, {len(pairs)} edges"
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     start = f'<svg xmlns="http://www.w3.org/2000/svg" class="handgrad" role="img" {size}>'
@@ -106,59 +99,85 @@ def graph_svg(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]], directi
     return "\n".join([*head, *drawn, legend, "</svg>\n"])
 
 
-# ---- edges
+# ---- where everything goes
 
 
-class Band(NamedTuple):
-    """The strip of paper that a layer takes, along the flow."""
+class Picture(NamedTuple):
+    """Where a drawing has its nodes and edges, with (0, 0) at the top left.
 
-    start: float
-    middle: float
-    end: float
+    Attributes:
+        centres: of the nodes.
+        paths: of the edges, in the commands of an SVG path.
+        width, height: of it all.
+    """
+
+    centres: list[tuple[float, float]]
+    paths: list[str]
+    width: float
+    height: float
 
 
-def _bands(layout: Layout, lengths: Sequence[float]) -> list[Band]:
-    """Lay the layers one after the other, each as long as its longest node."""
-    longest: dict[int, float] = {}
+def arranged(
+    nodes: Sequence[Node], pairs: Sequence[tuple[int, int]], widths: Sequence[float], height: float, direction: str
+) -> Picture:
+    """Lay out a graph.
+
+    Args:
+        nodes: in an order in which they can be computed.
+        pairs: the edges, by the numbers of their nodes.
+        widths: of the nodes.
+        height: of every node.
+        direction: which way the computation flows, "down" or "right".
+
+    Raises:
+        ValueError: for another direction.
+    """
+    check_direction(direction)
+    down = direction == "down"
+    heights = [height] * len(nodes)
+    lengths, breadths = (heights, widths) if down else (widths, heights)  # along the flow, and across
+    layout = arrange(breadths, pairs, [node.kind in ("parameter", "target") for node in nodes])
+
+    def on_paper(along: float, across: float) -> tuple[float, float]:
+        return (MARGIN + across, along) if down else (along, MARGIN + across)
+
+    # A layer is as long as its longest node.
+    layers = [0.0] * (1 + max(place.layer for place in layout.places))
     for place, length in zip(layout.places, lengths, strict=True):
-        longest[place.layer] = max(longest.get(place.layer, 0), length)
-    bands = []
-    start = MARGIN
-    for layer in range(len(longest)):
-        bands.append(Band(start, start + longest[layer] / 2, start + longest[layer]))
-        start += longest[layer] + LAYER_GAP
-    return bands
+        layers[place.layer] = max(layers[place.layer], length)
+    ends = [end - LAYER_GAP * height for end in accumulate((x + LAYER_GAP * height for x in layers), initial=MARGIN)][
+        1:
+    ]
+    middles = [end - length / 2 for end, length in zip(ends, layers, strict=True)]
+
+    # An edge is a line through every layer's band, and a curve in every gap between two.
+    paths = []
+    for (a, b), route, shift in zip(pairs, layout.routes, _shifts(layout, breadths, pairs), strict=True):
+        centres = [place.centre for place in route]
+        centres[-1] += shift
+        points = [(middles[route[0].layer] + lengths[a] / 2, centres[0])]
+        for (before, after), (c, d) in zip(pairwise(route), pairwise(centres), strict=True):
+            leave, enter = ends[before.layer], ends[after.layer] - layers[after.layer]
+            points += [(leave, c), ((leave + enter) / 2, c), ((leave + enter) / 2, d), (enter, d)]
+        points.append((middles[route[-1].layer] - lengths[b] / 2, centres[-1]))
+        paths.append(_path([on_paper(*point) for point in points]))
+    centres_on_paper = [on_paper(middles[place.layer], place.centre) for place in layout.places]
+    return Picture(centres_on_paper, paths, *on_paper(ends[-1] + MARGIN, layout.breadth + MARGIN))
 
 
-def _ways(
-    layout: Layout,
-    bands: list[Band],
-    lengths: Sequence[float],
-    breadths: Sequence[float],
-    pairs: Sequence[tuple[int, int]],
-) -> Iterator[list[tuple[float, float]]]:
-    """Yield the points of each edge: a line through every layer's band, and a curve in every gap between."""
-    arriving: dict[int, list[int]] = {}
-    for index, (_, b) in enumerate(pairs):
-        arriving.setdefault(b, []).append(index)
-    shift = {}  # arrows that end in one node end side by side, in the order in which they come
-    for node, group in arriving.items():
+def _shifts(layout: Layout, breadths: Sequence[float], pairs: Sequence[tuple[int, int]]) -> list[float]:
+    """Return how far from a node's centre each edge ends: side by side, in the order in which they come."""
+    shifts = [0.0] * len(pairs)
+    for node, breadth in enumerate(breadths):
+        group = [index for index, (_, b) in enumerate(pairs) if b == node]
         group.sort(key=lambda index: layout.routes[index][-2].centre)
         for rank, index in enumerate(group):
-            shift[index] = (rank - (len(group) - 1) / 2) * min(ENTRY_GAP, breadths[node] / 2 / len(group))
-    for index, ((a, b), route) in enumerate(zip(pairs, layout.routes, strict=True)):
-        centres = [place.centre for place in route]
-        centres[-1] += shift[index]
-        points = [(bands[route[0].layer].middle + lengths[a] / 2, centres[0])]
-        for i in range(1, len(route)):
-            leave, enter = bands[route[i - 1].layer].end, bands[route[i].layer].start
-            points += [(leave, centres[i - 1]), ((leave + enter) / 2, centres[i - 1])]
-            points += [((leave + enter) / 2, centres[i]), (enter, centres[i])]
-        yield [*points, (bands[route[-1].layer].middle - lengths[b] / 2, centres[-1])]
+            shifts[index] = (rank - (len(group) - 1) / 2) * min(ENTRY_GAP, breadth / 2 / len(group))
+    return shifts
 
 
 def _path(points: list[tuple[float, float]]) -> str:
-    """Write what `_ways` yields as an SVG path: lines and curves in turn, without the lines of no length."""
+    """Write a first point, and then lines and curves in turn, without the lines of no length."""
     path = f"M{_at(points[0])}"
     for i in range(1, len(points), 4):
         path += f"L{_at(points[i])}" if points[i] != points[i - 1] else ""
@@ -170,19 +189,17 @@ def _path(points: list[tuple[float, float]]) -> str:
 
 
 def _label(node: Node) -> Label:
-    name = shortened(node.name, LONGEST_NAME)
+    name, operation, size, norm = caption(node)
+    name = shortened(name, LONGEST_NAME)
     first = [(name, "letter long" if len(name) > SHORT_NAME else "letter")]
-    if node.call:
-        first.append((f" = {shortened(type(node.call.before).__name__, LONGEST_NAME)}", "operation"))
-    kind = "" if node.value.dtype.kind == "f" else f" {node.value.dtype}"
-    lines = [first, [(f"{node.shown(node.value).shape}{kind}" if node.shape else f"{node.value:.4g}", "small")]]
-    if node.grad is not None:
-        lines.append([(f"‖∇‖ {np.linalg.norm(node.grad):.3g}", "small")])
-    width = max(sum(len(text) * CHARACTERS[style] for text, style in line) for line in lines)
+    if operation:
+        first.append((f" = {shortened(operation, LONGEST_NAME)}", "operation"))
+    lines = [first, [(size, "small")], *([[(norm, "small gradient")]] if norm else [])]
+    width = max(sum(len(text) * CHARACTERS.get(style, CHARACTER) for text, style in line) for line in lines)
     return Label(lines, (width + PADDING[node.kind]) * (LOSS_WIDER if node.kind == "loss" else 1))
 
 
-def _box(node: Node, index: int, label: Label, x: float, y: float) -> str:
+def _box(node: Node, index: int, label: Label, x: float, y: float, wrong: bool) -> str:
     top = y - LINE * (len(label.lines) - 1) / 2 + TEXT_SIZE * 0.45
     texts = "".join(
         f'<text x="{x:.1f}" y="{top + LINE * row:.1f}">'
@@ -191,8 +208,10 @@ def _box(node: Node, index: int, label: Label, x: float, y: float) -> str:
         for row, line in enumerate(label.lines)
     )
     shape = _shape(node.kind, x, y, label.width, HEIGHT)
-    start = f'<g class="node {node.kind}" data-node="{index}" data-name="{html.escape(node.name)}">'
-    return f"{start}<title>{html.escape(described(node))}</title>{shape}{texts}</g>"
+    mark = f'<text class="mark" x="{x + label.width / 2 - 4:.1f}" y="{y - HEIGHT / 2 + 8:.1f}">✗</text>' * wrong
+    kinds = f"{node.kind} wrong" if wrong else node.kind
+    start = f'<g class="node {kinds}" data-node="{index}" data-name="{html.escape(node.name)}">'
+    return f"{start}<title>{html.escape(described(node, wrong))}</title>{shape}{texts}{mark}</g>"
 
 
 def _shape(kind: str, x: float, y: float, width: float, height: float) -> str:
@@ -212,16 +231,17 @@ def _shape(kind: str, x: float, y: float, width: float, height: float) -> str:
     return shape
 
 
-def _legend(nodes: Sequence[Node], width: float, top: float) -> tuple[str, float]:
+def _legend(nodes: Sequence[Node], width: float, top: float, wrong: bool) -> tuple[str, float]:
     """Return the legend of the kinds that there are, wrapped to a width, and how high it is."""
     parts = []
     x, y = MARGIN, top + LINE / 2
-    entries = [(kind, kind) for kind in KINDS if any(node.kind == kind for node in nodes)]
+    entries = [(kind, kind) for kind in COLOURS if any(node.kind == kind for node in nodes)]
+    entries += [("", "✗: not right")] if wrong else []
     if nodes[-1].grad is not None:
         entries.append(("", f"‖∇‖: the norm of the gradient of {shortened(nodes[-1].name, LONGEST_NAME)}"))
     for kind, text in entries:
         swatch = 34 if kind else 0
-        wide = swatch + len(text) * CHARACTERS["operation"] + 14
+        wide = swatch + len(text) * CHARACTER + 14
         if x + wide > width and x > MARGIN:
             x, y = MARGIN, y + LINE + 4
         shape = _shape(kind, x + 13, y, 26, 14) if kind else ""
@@ -237,13 +257,13 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[:half]}…{text[-half:]}"
 
 
-def described(node: Node) -> str:
+def described(node: Node, wrong: bool) -> str:
     """Return all that is known of a node, for whoever points at it."""
     lines = [repr(node.call) if node.call else f"{node.name}, {node.kind}"]
     lines += [f"{node.kind} {node.path}" if node.path else node.kind] if node.call or node.path else []
     lines += [f"shape {node.shown(node.value).shape}, {node.value.dtype}"]
-    lines += [f"norm of the gradient {np.linalg.norm(node.grad):.6g}"] if node.grad is not None else []
     lines += [f"one node: {node.call.note}"] if node.call and node.call.note else []
+    lines += ["NOT RIGHT"] if wrong else []
     return "\n".join(lines)
 
 

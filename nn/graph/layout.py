@@ -7,14 +7,13 @@ the mean of its neighbours, as far as the order and the distances allow.
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 GAP = 22.0  # between neighbours in a layer
 LANE = 10.0  # the breadth of a passing edge
-SWEEPS = 8
+SWEEPS = 2  # down and up
 MAIN, PASSING, SIDE = 10000.0, 100.0, 1.0  # how hard it is to push a node, a passing edge, a node beside the line
 
 
@@ -58,7 +57,6 @@ class _Arrangement:
     """Items are the nodes by their numbers, then one lane for each node and layer that an edge from it passes."""
 
     def __init__(self, breadths: Sequence[float], edges: Sequence[tuple[int, int]], side: Sequence[bool]) -> None:
-        self.edges = edges
         self.nodes = len(breadths)
         self.breadths = list(breadths)
         self.weight = [SIDE if beside else MAIN for beside in side]
@@ -66,16 +64,16 @@ class _Arrangement:
         self.lanes: dict[tuple[int, int], int] = {}
         self.chains = [self._chain(a, b) for a, b in edges]
         count = len(self.breadths)
-        self.above: list[set[int]] = [set() for _ in range(count)]
-        self.below: list[set[int]] = [set() for _ in range(count)]
+        self.above: list[dict[int, None]] = [{} for _ in range(count)]  # as sets, in order
+        self.below: list[dict[int, None]] = [{} for _ in range(count)]
         for chain in self.chains:
             for a, b in pairwise(chain):
-                self.below[a].add(b)
-                self.above[b].add(a)
+                self.below[a][b] = self.above[b][a] = None
         self.layers: list[list[int]] = [[] for _ in range(max(self.layer, default=0) + 1)]
         for item in self._first_order():
             self.layers[self.layer[item]].append(item)
         self.centre = [0.0] * count
+        self.partners = self._partners()
 
     def _chain(self, a: int, b: int) -> list[int]:
         chain = [a]
@@ -90,76 +88,47 @@ class _Arrangement:
 
     def _first_order(self) -> list[int]:
         """Order all items so that the side sources of a node stand half before and half behind the others."""
-        sources: dict[int, list[int]] = {}
-        for a, b in self.edges:
-            sources.setdefault(b, []).append(a)
         order: dict[int, None] = {}
-        for node in range(self.nodes):
-            beside = [a for a in sources.get(node, []) if self.weight[a] == SIDE]
-            main = [a for a in sources.get(node, []) if self.weight[a] != SIDE]
+        for sources in self.above[: self.nodes]:
+            beside = [item for item in sources if self.weight[item] == SIDE]
             half = len(beside) // 2
-            order |= dict.fromkeys([*beside[:half], *main, *beside[half:]])
-        order |= dict.fromkeys(range(len(self.breadths)))
-        return list(order)
+            order |= dict.fromkeys([*beside[:half], *(item for item in sources if item not in beside), *beside[half:]])
+        return list(order | dict.fromkeys(range(len(self.breadths))))
 
     def result(self) -> Layout:
         for layer in self.layers:
             self._spread(layer, dict.fromkeys(layer, 0.0))
-        best = [list(layer) for layer in self.layers]
-        fewest = self._crossings()
-        for sweep in range(SWEEPS):
-            if not fewest:
-                break
+        for sweep in range(2 * SWEEPS):
             self._sweep(down=sweep % 2 == 0, reorder=True)
-            if (crossings := self._crossings()) < fewest:
-                best, fewest = [list(layer) for layer in self.layers], crossings
-        self.layers = best
-        self._balance(fewest)
-        for sweep in range(SWEEPS):
-            self._sweep(down=sweep % 2 == 1, reorder=False)
-        for layer in self.layers:  # what has no source follows what it feeds, which has moved since
-            self._spread(layer, {i: self.centre[i] if self.above[i] else self._wanted(i, down=False) for i in layer})
-        edge = min(
-            (centre - breadth / 2 for centre, breadth in zip(self.centre, self.breadths, strict=True)), default=0
-        )
-        places = [Place(layer, centre - edge) for layer, centre in zip(self.layer, self.centre, strict=True)]
-        breadth = max((place.centre + self.breadths[i] / 2 for i, place in enumerate(places)), default=0.0)
+        for down in (False, True):
+            self._sweep(down, reorder=False)
+        lowest = min(c - breadth / 2 for c, breadth in zip(self.centre, self.breadths, strict=True))
+        places = [Place(layer, centre - lowest) for layer, centre in zip(self.layer, self.centre, strict=True)]
+        breadth = max(place.centre + breadth / 2 for place, breadth in zip(places, self.breadths, strict=True))
         return Layout(places[: self.nodes], [[places[item] for item in chain] for chain in self.chains], breadth)
 
-    def _balance(self, crossings: int) -> None:
-        """Put half of the nodes beside the line before it and half behind it, where no edges cross for that."""
-        for node in range(self.nodes):
-            depth = self.layer[node] - 1
-            layer = self.layers[depth]
-            beside = [item for item in layer if self.weight[item] == SIDE and self.below[item] == {node}]
-            main = [item for item in layer if item in self.above[node] and self.weight[item] == MAIN]
-            if beside and len(main) == 1:
-                rest = [item for item in layer if item not in beside]
-                where = rest.index(main[0])
-                half = len(beside) // 2
-                self.layers[depth] = [*rest[:where], *beside[:half], *main, *beside[half:], *rest[where + 1 :]]
-                if self._crossings() > crossings:
-                    self.layers[depth] = layer
+    def _partners(self) -> dict[int, int]:
+        """Return for each item itself, or for one beside the line, what on the line feeds the same node alone."""
+        partners = {item: item for item in range(len(self.breadths))}
+        for sources in self.above:
+            main = [item for item in sources if self.weight[item] != SIDE]
+            if len(main) == 1 and len(self.below[main[0]]) == 1:
+                partners |= {item: main[0] for item in sources if len(self.below[item]) == 1}
+        return partners
 
     def _sweep(self, down: bool, reorder: bool) -> None:
         """Move the items of layer after layer towards those that they are joined with in the layers before."""
         for layer in self.layers if down else reversed(self.layers):
             wanted = {item: self._wanted(item, down) for item in layer}
-            if reorder:
-                layer.sort(key=wanted.__getitem__)
+            if reorder:  # partners want the same, and so stay beside one another, half before and half behind
+                layer.sort(key=lambda item: wanted[self.partners[item]])
             self._spread(layer, wanted)
 
     def _wanted(self, item: int, down: bool) -> float:
-        """Return where an item wants to be: at the median of those that it is joined with, by preference real nodes."""
+        """Return where an item wants to be: at the mean of what it is joined with, if any of the main line."""
         near, far = (self.above[item], self.below[item]) if down else (self.below[item], self.above[item])
-        joined = sorted(near or far, key=self.centre.__getitem__)
-        joined = [other for other in joined if self.weight[other] != SIDE] or joined
-        if not joined:
-            return self.centre[item]
-        middle = joined[(len(joined) - 1) // 2 : len(joined) // 2 + 1]
-        most = max(self.weight[other] for other in middle)
-        middle = [other for other in middle if self.weight[other] == most]
-        return sum(self.centre[other] for other in middle) / len(middle)
+        joined = [other for other in near or far if self.weight[other] != SIDE] or near or far
+        return sum(self.centre[other] for other in joined) / len(joined) if joined else self.centre[item]
 
     def _spread(self, layer: list[int], wanted: dict[int, float]) -> None:
         """Move a layer's items as near to where they want to be as the distances allow: isotonic regression."""
@@ -179,21 +148,6 @@ class _Arrangement:
         means = [mean for mean, _, size in blocks for _ in range(size)]
         for item, mean, shift in zip(layer, means, offsets, strict=True):
             self.centre[item] = mean + shift
-
-    def _crossings(self) -> int:
-        """Count the pairs of edges that cross."""
-        rank = {item: index for layer in self.layers for index, item in enumerate(layer)}
-        found = 0
-        pieces: dict[int, set[tuple[int, int]]] = {}
-        for chain in self.chains:
-            for a, b in pairwise(chain):
-                pieces.setdefault(self.layer[a], set()).add((rank[a], rank[b]))
-        for piece in pieces.values():
-            ends: list[int] = []
-            for _, end in sorted(piece):
-                found += len(ends) - bisect_right(ends, end)
-                insort(ends, end)
-        return found
 
 
 def _depths(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:

@@ -57,7 +57,9 @@ def graph_mermaid(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]], dir
     number = {node: f"n{index}" for index, node in enumerate(nodes)}
     lines = [f"flowchart {'TB' if direction == 'down' else 'LR'}"]
     for node in nodes:
-        label = "<br/>".join(map(_mermaid_text, _label(node)))
+        name, operation, *others = caption(node)
+        lines_of_node = [f"{name} = {operation}" if operation else name, *filter(None, others)]
+        label = "<br/>".join(map(_mermaid_text, lines_of_node))
         opening, closing = _MERMAID_SHAPES[node.kind]
         lines.append(f'  {number[node]}{opening}"{label}"{closing}:::{node.kind}')
     lines += [f"  {number[a]} --> {number[b]}" for a, b in edges]
@@ -67,9 +69,12 @@ def graph_mermaid(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]], dir
     return "\n".join(lines) + "\n"
 
 
-def _label(node: Node) -> list[str]:
-    name = f"{node.name} = {type(node.call.before).__name__}" if node.call else node.name
-    return [name, str(node.shown(node.value).shape), *([f"‖∇‖ {_norm(node.grad)}"] if node.grad is not None else [])]
+def caption(node: Node) -> tuple[str, str, str, str]:
+    """Return what a drawing says of a node: its name, the layer that makes it, its shape or number, and ‖∇‖."""
+    operation = type(node.call.before).__name__ if node.call else ""
+    kind = "" if node.value.dtype.kind == "f" else f" {node.value.dtype}"
+    size = f"{node.shown(node.value).shape}{kind}" if node.shape else f"{node.value:.4g}"
+    return node.name, operation, size, "" if node.grad is None else f"‖∇‖ {np.linalg.norm(node.grad):.3g}"
 
 
 def _mermaid_text(text: str) -> str:

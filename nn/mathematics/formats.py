@@ -97,6 +97,9 @@ class TextFormat:
         small = subscript.translate(SUBSCRIPTS)
         return base + (small if len(subscript) == 1 and small != subscript and base[-1].isascii() else f"[{subscript}]")
 
+    def transpose(self, base: str) -> str:
+        return self.transposed % base
+
     def power(self, base: str, exponent: str) -> str:
         """Write a power."""
         return base + (exponent.translate(SUPERSCRIPTS) if re.fullmatch(r"−?\d+", exponent) else f"^({exponent})")
@@ -177,7 +180,6 @@ class MathMLFormat(TextFormat):
     half, none, one = "<mfrac><mn>1</mn><mn>2</mn></mfrac>", "<mtext>none</mtext>", "<mn>1</mn>"
     digits, fraction, root = "<mn>%s</mn>", "<mfrac>%s%s</mfrac>", "<msqrt>%s</msqrt>"
     partial = "<mfrac><mrow><mo>∂</mo><mi>J</mi></mrow><mrow><mo>∂</mo>%s</mrow></mfrac>"
-    transposed = "<msup>%s<mo>⊤</mo></msup>"
     cases = (
         '<mrow><mo>{</mo><mtable><mtr><mtd style="text-align: left">%s</mtd><mtd style="text-align: left"><mtext>if'
         '\N{NO-BREAK SPACE}</mtext>%s</mtd></mtr><mtr><mtd style="text-align: left">%s</mtd>'
@@ -213,7 +215,12 @@ class MathMLFormat(TextFormat):
         return f"<msub>{base}<mrow>{subscript}</mrow></msub>"
 
     def power(self, base: str, exponent: str) -> str:
+        if base.startswith("<msub>"):  # one above the other: browsers set a power of an index too high and too far
+            return f"<msubsup>{base.removeprefix('<msub>').removesuffix('</msub>')}{exponent}</msubsup>"
         return f"<msup>{base}{exponent}</msup>"
+
+    def transpose(self, base: str) -> str:
+        return self.power(base, "<mo>⊤</mo>")
 
     def call(self, name: str, arguments: str) -> str:
         return self.joined(f"<mi>{name}</mi><mo>\N{FUNCTION APPLICATION}</mo>", self.fenced("(", arguments, ")"))

@@ -101,7 +101,7 @@ def to_mathml(equations: str, rename: Mapping[str, str] | None = None, scalars: 
 
     Example:
         >>> to_mathml("x0 ** 2").removeprefix('<math xmlns="http://www.w3.org/1998/Math/MathML">')
-        '<msup><msub><mi>x</mi><mn>0</mn></msub><mn>2</mn></msup></math>'
+        '<msubsup><mi>x</mi><mn>0</mn><mn>2</mn></msubsup></math>'
     """
     return mathml_element(_of_source(MathML, equations, rename, scalars))
 
@@ -276,7 +276,7 @@ class Notation(TextFormat):
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 return self.choice(test, body, orelse)
             case ast.Attribute(value=value, attr="T" | "mT"):
-                return Piece(self.transposed % self.at(value, ATOM), POWER)
+                return Piece(self.transpose(self.at(value, ATOM)), POWER)
             case ast.Attribute(value=value, attr=name):
                 return self.function(name, [value])
             case ast.Subscript(value=value):
