@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..mathematics.notation import SUBSCRIPTS, Latex, MathML, Shown, mathml_element
+from ..mathematics.formats import SUBSCRIPTS
+from ..mathematics.notation import Latex, MathML, Shown, mathml_element
 from ..mathematics.program import Line
 from ..module import short_repr
 from .drawing import graph_svg
