@@ -6,7 +6,7 @@ by hand, and an optimizer reads `data` and `grad` and writes `data` in place.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import TYPE_CHECKING, Any, Never, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -35,7 +35,26 @@ def as_floating(value: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
     return array.astype(np.float32 if dtype is None else dtype)
 
 
-class Parameter:
+class _Holder:
+    """What is not an array, but has one: whoever takes it for one is told where the array is."""
+
+    data: np.ndarray
+
+    if not TYPE_CHECKING:  # so that type checkers flag a name that there is not
+
+        def __getattr__(self, name: str) -> Any:
+            text = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if hasattr(np.ndarray, name) and not name.startswith("__"):
+                text += f": its array has; write .data.{name}"
+            elif not name.startswith("__"):
+                text += ": its values are a NumPy array, .data"
+            raise AttributeError(text)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Never:
+        raise TypeError(f"a {type(self).__name__} is no array, but holds one: write .data")
+
+
+class Parameter(_Holder):
     """An array that is trained, with its gradient beside it.
 
     Args:
@@ -79,7 +98,7 @@ class Parameter:
         return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype}, requires_grad={self.requires_grad})"
 
 
-class Buffer:
+class Buffer(_Holder):
     """An array that is saved with the parameters and never trained, such as a running mean or class weights.
 
     Args:
