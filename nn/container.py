@@ -136,12 +136,12 @@ class Sequential(Container):
     """
 
     _part = "layer"
-    _passes: list[int] | None = None  # how many forwards have saved for backward, in a list of its own
+    _pass: list[bool] | None = None  # the latest that has saved for backward
 
     def forward(self, *inputs: Any) -> Any:
-        passes = self._passes = self._passes or [0]
         saving = is_grad_enabled()
-        passes[0] += saving  # at once: also a forward that fails has replaced what its first layers had saved
+        if saving and self._pass is not None:
+            self._pass[0] = False  # at once: also a forward that fails has replaced what its first layers had saved
         output: Any = inputs[0] if len(inputs) == 1 else inputs
         for index, layer in enumerate(self):
             try:
@@ -151,7 +151,7 @@ class Sequential(Container):
                 raise
             inputs = output if isinstance(output, tuple) else (output,)
         if saving:
-            record_pass(output, passes)
+            self._pass = record_pass(output)
         return output
 
     def backward(self, grad_output: Any) -> Any:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from . import tree
 from .parameter import Buffer, Parameter, as_floating
-from .pytorch import METHODS, refuse_keywords
+from .pytorch import METHODS, refuse_attributes, refuse_keywords
 from .settings import arguments_text, flag
 from .shapes import Likeness, fits, likeness, outline, shape_text
 
@@ -99,6 +99,10 @@ class Module:
     Write `forward` and `backward`; assign Parameters, Buffers, Modules, or lists, tuples and dicts of them to
     attributes, and they are found. `super().__init__()` need not be called.
 
+    A backward goes through the latest forward, once, in the thread that ran it; a forward that needs no backward
+    belongs under `no_grad`. In between, what went in and what came out must not be written to: layers keep both without
+    copying them, and nothing would tell that the gradient is another.
+
     Attributes:
         training: True in training mode, False after `eval()`.
         needs_input_grad: False lets a model's first layer return None from backward and spare a product.
@@ -136,7 +140,7 @@ class Module:
     _saved: tuple[int, tuple] | None = None  # the thread that ran forward, and what it saved for backward
     _output: Any = None  # the shape and dtype of what forward returned, for upstream
 
-    if not TYPE_CHECKING:  # so that type checkers flag an argument, and a name, that there is not
+    if not TYPE_CHECKING:  # so that type checkers flag an argument that there is not
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Self:
             refuse_keywords(cls, kwargs)
@@ -146,11 +150,6 @@ class Module:
 
         # What `inspect` and help() show of a class without a constructor of its own.
         __new__.__signature__ = inspect.Signature([inspect.Parameter("cls", inspect.Parameter.POSITIONAL_ONLY)])
-
-        def __getattr__(self, name: str) -> Any:
-            if name in METHODS:
-                raise AttributeError(f"{type(self).__name__} has no {name}: {METHODS[name]}")
-            return object.__getattribute__(self, name)  # fails as it did before, with whatever a property raised
 
     # ---- the author's two
 
@@ -576,6 +575,9 @@ class Module:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
+
+
+refuse_attributes(Module, METHODS)
 
 
 def is_grad_enabled() -> bool:

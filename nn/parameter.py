@@ -6,10 +6,12 @@ by hand, and an optimizer reads `data` and `grad` and writes `data` in place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Never, Self
+from typing import Never, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
+
+from .pytorch import TENSORS, refuse_attributes
 
 NUMERIC = "biuf"  # NumPy's kinds of booleans, integers and real floating numbers
 
@@ -38,20 +40,14 @@ def as_floating(value: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
 class _Holder:
     """What is not an array, but has one: whoever takes it for one is told where the array is."""
 
-    data: np.ndarray
-
-    if not TYPE_CHECKING:  # so that type checkers flag a name that there is not
-
-        def __getattr__(self, name: str) -> Any:
-            text = f"{type(self).__name__!r} object has no attribute {name!r}"
-            if hasattr(np.ndarray, name) and not name.startswith("__"):
-                text += f": its array has; write .data.{name}"
-            elif not name.startswith("__"):
-                text += ": its values are a NumPy array, .data"
-            raise AttributeError(text)
-
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Never:
         raise TypeError(f"a {type(self).__name__} is no array, but holds one: write .data")
+
+
+_OF_ARRAYS = {
+    name: f"its array has, write .data.{name}" for name in dir(np.ndarray) if name.isalpha() and name != "data"
+}
+refuse_attributes(_Holder, {**TENSORS, **_OF_ARRAYS})
 
 
 class Parameter(_Holder):

@@ -1,6 +1,7 @@
 """Passes: which forward of a model an array came from, by which a loss knows that the model has run again since.
 
-A model counts its passes in a list of one number, which a loss can keep without keeping the model.
+A pass is a list of one boolean, which the model sets to False when it runs again. A loss that keeps it keeps neither
+the model nor the array.
 """
 
 from __future__ import annotations
@@ -10,29 +11,30 @@ from weakref import ref
 
 import numpy as np
 
-_latest: tuple[ref[np.ndarray] | None, list[int], int] = (None, [0], 0)  # an array, its model's count, and at that time
+_latest: tuple[ref[np.ndarray] | None, list[bool]] = (None, [False])  # an array, and the pass that it came from
 
 
-def record_pass(output: Any, count: list[int]) -> None:
-    """Leave for `pass_of` that an array came from the present pass of the model with this count.
+def record_pass(output: Any) -> list[bool]:
+    """Return a new pass, and leave for `pass_of` that an array came from it.
 
     Example:
-        >>> y, count = np.zeros(2), [5]
-        >>> record_pass(y, count)
-        >>> pass_of(y), pass_of(np.zeros(2))
-        (([5], 5), None)
+        >>> y = np.zeros(2)
+        >>> record_pass(y) is pass_of(y), pass_of(np.zeros(2))
+        (True, None)
     """
     global _latest
+    current = [True]
     if isinstance(output, np.ndarray):
-        _latest = ref(output), count, count[0]
+        _latest = ref(output), current
+    return current
 
 
-def pass_of(array: Any) -> tuple[list[int], int] | None:
-    """Return a model's count and what it was when it returned this array; None where another array came later.
+def pass_of(array: Any) -> list[bool] | None:
+    """Return the pass that an array came from; None where another array came later.
 
     Example:
         >>> pass_of(np.zeros(2)) is None
         True
     """
-    output, count, number = _latest
-    return (count, number) if output is not None and output() is array else None
+    output, current = _latest
+    return current if output is not None and output() is array else None

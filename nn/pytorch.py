@@ -1,14 +1,15 @@
 """What PyTorch has and this library lacks: whoever writes it is told what to write here.
 
-Each table is read where the thing is looked for: NAMES and LAYERS by the package, METHODS by Module, KEYWORDS by the
-constructors of modules. A name leaves its table when it comes into the library.
+Each table is read where the thing is looked for: NAMES and LAYERS by the package, METHODS by Module, TENSORS by
+Parameter, KEYWORDS by the constructors of modules. A name leaves its table when it comes into the library.
 """
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Never
 
 _FUNCTIONS = "layers are objects here: write nn.ReLU()(x) for F.relu(x)"
 _OWN_LISTS = "assign a plain list or dict of modules to an attribute: what is in it is found, trained and saved"
@@ -82,6 +83,9 @@ METHODS = {
     ),
 }
 
+# Of a tensor, and so of a Parameter.
+TENSORS = dict.fromkeys(("clone", "cpu", "cuda", "detach", "numpy", "to"), "its values are a NumPy array, .data")
+
 # Of constructors.
 KEYWORDS = {
     "inplace": "leave it out, a layer never writes into what it is given",
@@ -116,6 +120,40 @@ def missing_name(package: str, name: str, there: Iterable[str]) -> str:
     if near:
         return f"{text}; PyTorch has {', '.join(near)}, not here yet: see docs/from_pytorch.md"
     return f"{text}: dir({package}) lists what it has"
+
+
+class _Refused:
+    """Stands in a class for an attribute that its objects lack; one that they are given comes before it.
+
+    It costs nothing but where it is met; `__getattr__` would slow down every look at any attribute.
+    """
+
+    def __init__(self, name: str, advice: str) -> None:
+        self.name = name
+        self.advice = advice
+
+    def __get__(self, instance: object, owner: type) -> Never:
+        raise AttributeError(f"{owner.__name__} has no {self.name}: {self.advice}")
+
+
+def refuse_attributes(kind: type, advice: Mapping[str, str]) -> None:
+    """Have a class answer those who look for attributes that its objects lack.
+
+    Args:
+        kind: the class.
+        advice: what to write instead, by name.
+
+    Example:
+        >>> class Light:
+        ...     pass
+        >>> refuse_attributes(Light, {"heavy": "write light"})
+        >>> Light().heavy
+        Traceback (most recent call last):
+            ...
+        AttributeError: Light has no heavy: write light
+    """
+    for name, text in advice.items():
+        setattr(kind, name, _Refused(name, text))
 
 
 def refuse_keywords(kind: type, keywords: Collection[str]) -> None:

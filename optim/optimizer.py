@@ -329,12 +329,13 @@ class Optimizer:
         arrays = self.init_state(p.data, group)
         expected = {"step": (), **{name: array.shape for name, array in arrays.items()}}
         title = type(self).__name__
+        found: Any
         try:
-            found = {name: np.shape(value) for name, value in dict(state).items()}
-        except (TypeError, ValueError) as error:  # no dict; lists of unequal lengths
-            raise ValueError(
-                f"{title} cannot keep the state of parameter {number}; nothing was loaded: {error}"
-            ) from None
+            found = (
+                {name: np.shape(value) for name, value in state.items()} if isinstance(state, Mapping) else repr(state)
+            )
+        except (TypeError, ValueError) as error:  # what is no array; lists of unequal lengths
+            found = str(error)
         if found != expected:
             raise ValueError(
                 f"{title} keeps {expected} of parameter {number}, the state has {found}; nothing was loaded"

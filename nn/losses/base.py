@@ -45,7 +45,7 @@ class Loss(Module):
 
     input_symbols = ("f", "y")
     _divisor: float = 1.0  # of the last reduction
-    _pass: tuple[list[int], int] | None = None  # of a Sequential that the prediction came straight from
+    _pass: list[bool] | None = None  # of a Sequential, which the prediction came straight from
 
     # A loss states its values L and their gradients; what becomes of L is said here, once. A mean divides by m, which
     # is how many values there are unless the loss states it.
@@ -111,7 +111,7 @@ class Loss(Module):
             RuntimeError: where the Sequential that the prediction came from has run forward again since; otherwise as
                 in Module.
         """
-        if self._pass is not None and self._pass[0][0] != self._pass[1]:
+        if self._pass is not None and not self._pass[0]:
             raise RuntimeError(
                 f"{self!r} was computed from an earlier forward of the model, and the model's backward goes through "
                 f"its latest: go back before the next forward, and run what needs no backward under nn.no_grad()"
