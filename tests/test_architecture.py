@@ -26,7 +26,8 @@ TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path)) f
 # none of them; they alone may import one another.
 TOOLS = {"checking", "graph", "inspection", "serialization", "utils", "__main__"}
 FLOORS = (
-    {"archive", "files", "parameter", "passes", "pytorch", "numeric", "shapes", "texttable", "tree"},
+    {"pytorch"},
+    {"archive", "files", "parameter", "passes", "numeric", "shapes", "texttable", "tree"},
     {"settings"},
     {"random"},
     {"init", "mathematics"},
