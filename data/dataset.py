@@ -61,8 +61,8 @@ class TensorDataset(Dataset):
     def __init__(self, *arrays: ArrayLike) -> None:
         try:
             self.arrays = tuple(np.asarray(array) for array in arrays)
-        except ValueError as error:  # NumPy says where the rows of a list begin to differ
-            raise ValueError(f"TensorDataset expects arrays, or lists that make one: {error}") from error
+        except (TypeError, ValueError) as error:  # NumPy says where the rows of a list begin to differ
+            raise type(error)(f"TensorDataset expects arrays, or lists that make one: {error}") from error
         shapes = [array.shape for array in self.arrays]
         if not shapes or () in shapes:
             raise ValueError(f"TensorDataset expects arrays of one dimension or more, got shapes {shapes}")
@@ -106,8 +106,8 @@ class Subset(Dataset):
         self.dataset = check_dataset("Subset", dataset)
         try:
             self.indices = np.array(indices)
-        except ValueError as error:
-            raise ValueError(f"Subset expects indices of shape (N,), got ragged ones: {error}") from error
+        except (TypeError, ValueError) as error:  # no array; ragged lists
+            raise type(error)(f"Subset expects indices of shape (N,): {error}") from error
         if self.indices.ndim != 1:
             raise ValueError(f"Subset expects indices of shape (N,), got shape {self.indices.shape}")
         if not self.indices.size:

@@ -6,6 +6,8 @@ Every module writes its own `forward` and `backward`; `Sequential` chains them, 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .pytorch import missing_name as _missing_name
+
 # What modules are made of
 from .parameter import Buffer as Buffer
 from .parameter import Parameter as Parameter
@@ -101,7 +103,7 @@ if not TYPE_CHECKING:  # so that type checkers flag a name that there is not
 
     def __getattr__(name: str) -> Any:
         if name not in _ASKED_FOR:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            raise AttributeError(_missing_name(__name__, name, __dir__()))
         value = globals()[name] = getattr(importlib.import_module(f".{_ASKED_FOR[name]}", __name__), name)
         return value
 

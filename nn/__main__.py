@@ -1,13 +1,16 @@
 """The command line: `python -m nn gradcheck package.module:factory` checks the gradients of a layer of one's own.
 
-The factory is called without arguments and returns a Module, or a tuple of a Module and what to call it with; a Module
-itself will do too. For a Module alone, inputs are drawn from the shapes that are given with --shape.
+The factory, such as a class, is called and returns a Module, or a tuple of a Module and what to call it with; a Module
+itself will do too. Arguments for it stand in brackets, "package.module:Scale(3)". For a Module alone, inputs are drawn
+from the shapes that are given with --shape.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
+import inspect
 import os
 import sys
 from typing import Any
@@ -47,11 +50,30 @@ def _shape(text: str) -> tuple[int, ...]:
     return tuple(int(size) for size in text.split(",") if size)
 
 
+def _call(command: argparse.ArgumentParser, text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """Return the name in a text like `name` or `name(3, bias=False)`, and the arguments, which are plain values."""
+    name, bracket, _ = text.partition("(")
+    if not bracket:
+        return name, [], {}
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call):
+            raise ValueError
+        args = [ast.literal_eval(value) for value in call.args]
+        kwargs = {keyword.arg or "**": ast.literal_eval(keyword.value) for keyword in call.keywords}
+        if "**" in kwargs or not isinstance(call.func, ast.Name):
+            raise ValueError
+        return name, args, kwargs
+    except (SyntaxError, ValueError):
+        command.error(f"expected plain values in the brackets, such as {name}(3, bias=False), got {text}")
+
+
 def _target(command: argparse.ArgumentParser, target: str) -> tuple[Module, list[Any]]:
     """Return the module that a target names, and the inputs that come with it."""
     home, colon, name = target.partition(":")
     if not (home and colon and name):
         command.error(f"expected package.module:factory, got {target}")
+    name, args, kwargs = _call(command, name)
     sys.path.insert(0, os.getcwd())  # python -P leaves it out
     try:
         value = getattr(importlib.import_module(home), name)
@@ -62,7 +84,13 @@ def _target(command: argparse.ArgumentParser, target: str) -> tuple[Module, list
     except AttributeError:
         command.error(f"{home} has no {name}")
     if not isinstance(value, Module):
-        value = value()
+        if not callable(value):
+            command.error(f"{target} should be a Module, or return one; it is {value!r}")
+        try:
+            inspect.signature(value).bind(*args, **kwargs)
+        except (TypeError, ValueError) as error:  # also of a builtin, whose signature nobody knows
+            command.error(f'{home}:{name} cannot be called so: {error}; arguments go in brackets, "{home}:{name}(3)"')
+        value = value(*args, **kwargs)
     module, *inputs = value if isinstance(value, tuple) else (value,)
     if not isinstance(module, Module):
         command.error(f"{target} should return a Module, or a tuple of one and its inputs; it returned {module!r}")

@@ -162,7 +162,9 @@ class Residual(_Branches):
     """
 
     def __init__(self, module: Module, shortcut: Module | None = None) -> None:
-        super().__init__(module, *([] if shortcut is None else [shortcut]))
+        super().__init__()
+        for branch in (module,) if shortcut is None else (module, shortcut):
+            self.append(branch)
 
     def forward(self, x: Any) -> np.ndarray:
         outputs = self._each(Module.__call__, [x] * len(self))

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any, Self, overload
 
-from .module import Module, count_parameters
+from .module import Module, count_parameters, is_grad_enabled
+from .passes import record_pass
 
 
 class Container(Module):
@@ -64,11 +65,14 @@ class Container(Module):
         self._add(next(name for name in map(str, count(len(self))) if name not in vars(self)), module)
         return self
 
+    def _modules(self) -> list[Module]:
+        return [value for value in vars(self).values() if isinstance(value, Module)]
+
     def __iter__(self) -> Iterator[Module]:
-        return iter([value for value in vars(self).values() if isinstance(value, Module)])
+        return iter(self._modules())
 
     def __len__(self) -> int:
-        return len(self._named())
+        return len(self._modules())
 
     @overload
     def __getitem__(self, index: int) -> Module: ...
@@ -132,8 +136,12 @@ class Sequential(Container):
     """
 
     _part = "layer"
+    _pass: list[bool] | None = None  # the latest that has saved for backward
 
     def forward(self, *inputs: Any) -> Any:
+        saving = is_grad_enabled()
+        if saving and self._pass is not None:
+            self._pass[0] = False  # at once: also a forward that fails has replaced what its first layers had saved
         output: Any = inputs[0] if len(inputs) == 1 else inputs
         for index, layer in enumerate(self):
             try:
@@ -142,10 +150,12 @@ class Sequential(Container):
                 self._locate(error, index)
                 raise
             inputs = output if isinstance(output, tuple) else (output,)
+        if saving:
+            self._pass = record_pass(output)
         return output
 
     def backward(self, grad_output: Any) -> Any:
-        layers = list(self)
+        layers = self._modules()
         for index in reversed(range(len(layers))):
             try:
                 grad_output = layers[index].backward(grad_output)

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, ClassVar, NamedTuple, Self
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Never, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import tree
 from .parameter import Buffer, Parameter, as_floating
+from .pytorch import METHODS, refuse_attributes, refuse_keywords
 from .settings import arguments_text, flag
 from .shapes import Likeness, fits, likeness, outline, shape_text
 
@@ -96,6 +99,10 @@ class Module:
     Write `forward` and `backward`; assign Parameters, Buffers, Modules, or lists, tuples and dicts of them to
     attributes, and they are found. `super().__init__()` need not be called.
 
+    A backward goes through the latest forward, once, in the thread that ran it; a forward that needs no backward
+    belongs under `no_grad`. In between, what went in and what came out must not be written to: layers keep both without
+    copying them, and nothing would tell that the gradient is another.
+
     Attributes:
         training: True in training mode, False after `eval()`.
         needs_input_grad: False lets a model's first layer return None from backward and spare a product.
@@ -130,18 +137,33 @@ class Module:
     symbols: ClassVar[Mapping[str, str]] = {}
     input_symbols: tuple[str, ...] = ()
     output_symbols: tuple[str, ...] = ()
-    _saved: tuple | None = None  # what forward saved for backward
+    _saved: tuple[int, tuple] | None = None  # the thread that ran forward, and what it saved for backward
     _output: Any = None  # the shape and dtype of what forward returned, for upstream
+
+    if not TYPE_CHECKING:  # so that type checkers flag an argument that there is not
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+            refuse_keywords(cls, kwargs)
+            if (args or kwargs) and cls.__init__ is object.__init__:
+                raise TypeError(f"{cls.__name__} takes no arguments")
+            return super().__new__(cls)
+
+        # What `inspect` and help() show of a class without a constructor of its own.
+        __new__.__signature__ = inspect.Signature([inspect.Parameter("cls", inspect.Parameter.POSITIONAL_ONLY)])
 
     # ---- the author's two
 
     def forward(self, *inputs: Any) -> Any:
         """Return the output, and leave with `save_for_backward` what backward will need."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward")
+        raise NotImplementedError(f"{type(self).__name__} has no forward: write def forward(self, x), beside backward")
 
     def backward(self, grad_output: Any) -> Any:
         """Add into each parameter's `grad` and return the gradient of the input (of several: one each)."""
-        raise NotImplementedError(f"{type(self).__name__} has no backward")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no backward, and nothing derives one: write def backward(self, grad_output), "
+            f"which calls the backward of each module that forward called, the last first, and returns the gradient of "
+            f"the input; a chain of modules is an nn.Sequential, which has one"
+        )
 
     def __call__(self, *inputs: Any) -> Any:
         caller = _caller.get()
@@ -165,7 +187,7 @@ class Module:
             output: what forward returns, for `upstream`: its shapes and dtypes are kept, and not the arrays.
         """
         if _saving.get():
-            self._saved = values
+            self._saved = (get_ident(), values)  # one object, so that no thread sees half of another one's
             if output is not None:
                 self._output = likeness(output)
 
@@ -173,11 +195,18 @@ class Module:
         """Return what forward saved, the one value or the tuple of several, and empty the slot.
 
         Raises:
-            RuntimeError: when the slot is empty: no forward since the last backward.
+            RuntimeError: when the slot is empty: no forward since the last backward; or when it was filled by another
+                thread.
         """
-        values = self._saved
-        if values is None:
+        slot = self._saved
+        if slot is None:
             raise self._nothing_saved()
+        thread, values = slot
+        if thread != get_ident():
+            raise RuntimeError(
+                f"{short_repr(self)} was last run forward in another thread, whose values this backward would take: "
+                f"give each thread a model of its own, copy.deepcopy(model), and add up their gradients"
+            )
         self._saved = None
         return values[0] if len(values) == 1 else values
 
@@ -274,10 +303,7 @@ class Module:
             >>> Module().indices([0, 2], 3)
             array([0, 2])
         """
-        try:
-            array = np.asarray(value)
-        except ValueError as error:  # lists of unequal lengths
-            raise ValueError(f"{short_repr(self)} expects {name} to be an array of integers: {error}") from None
+        array = self._array(value, name, "an array of integers")
         if array.dtype.kind not in "iu":
             raise TypeError(f"{short_repr(self)} expects {name} to be indices of an integer dtype, got {array.dtype}")
         if shape is not None and not fits(array.shape, shape):
@@ -290,6 +316,13 @@ class Module:
                 f"{short_repr(self)} expects {name} to be indices from 0 to {count - 1}, got {array[wrong][0]}"
             )
         return array.astype(np.intp, copy=False)
+
+    def _array(self, value: ArrayLike, name: str, expected: str) -> np.ndarray:
+        """Return an argument as an array of whatever dtype it has."""
+        try:
+            return np.asarray(value)
+        except (TypeError, ValueError) as error:  # a Parameter; lists of unequal lengths
+            raise type(error)(f"{short_repr(self)} expects {name} to be {expected}: {error}") from None
 
     # ---- the walk
 
@@ -428,8 +461,15 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
-    def zero_grad(self) -> None:
-        """Set every Parameter's gradient to zero, in place."""
+    def zero_grad(self, **unknown: Never) -> None:
+        """Set every Parameter's gradient to zero, in place.
+
+        Raises:
+            TypeError: for any argument, such as PyTorch's set_to_none.
+        """
+        if unknown:
+            name, advice = next(iter(unknown)), "leave it out, gradients are set to zero in place and are never None"
+            raise TypeError(f"{type(self).__name__}.zero_grad() has no {name}: {advice}")
         for parameter in self.parameters():
             parameter.grad.fill(0)
 
@@ -495,12 +535,15 @@ class Module:
                 Buffer whose array is read-only.
             TypeError: for an array whose kind of number cannot be held, such as complex for real.
         """
+        title = type(self).__name__
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"{title} expects a state as a dict, got {type(state_dict).__name__}; nothing was loaded")
         own = dict(self._state())
-        values = {name: np.asarray(value) for name, value in state_dict.items() if name in own}
+        values = {name: self._array(value, name, "an array") for name, value in state_dict.items() if name in own}
         missing = [name for name in own if name not in values]
         unexpected = [name for name in state_dict if name not in own]
         faults = [f"missing: {', '.join(missing)}"] * bool(strict and missing)
-        faults += [f"unexpected: {', '.join(unexpected)}"] * bool(strict and unexpected)
+        faults += [f"unexpected: {', '.join(map(str, unexpected))}"] * bool(strict and unexpected)
         kinds = []
         for name, value in values.items():
             data = own[name].data
@@ -511,7 +554,7 @@ class Module:
             if not np.can_cast(value.dtype, data.dtype, "same_kind"):
                 kinds.append(f"{name} has dtype {value.dtype}, expected {data.dtype}")
         if faults or kinds:
-            text = f"the state does not fit {type(self).__name__}, nothing was loaded; {'; '.join(faults + kinds)}"
+            text = f"the state does not fit {title}, nothing was loaded; {'; '.join(faults + kinds)}"
             raise ValueError(text) if faults else TypeError(text)
         # All are cast before the first is written, since a cast may overflow, which NumPy can be told to raise.
         ready = {name: value.astype(own[name].data.dtype) for name, value in values.items()}
@@ -532,6 +575,9 @@ class Module:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
+
+
+refuse_attributes(Module, METHODS)
 
 
 def is_grad_enabled() -> bool:

@@ -6,10 +6,12 @@ by hand, and an optimizer reads `data` and `grad` and writes `data` in place.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Never, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
+
+from .pytorch import TENSORS, refuse_attributes
 
 NUMERIC = "biuf"  # NumPy's kinds of booleans, integers and real floating numbers
 
@@ -35,7 +37,20 @@ def as_floating(value: ArrayLike, dtype: DTypeLike | None = None) -> np.ndarray:
     return array.astype(np.float32 if dtype is None else dtype)
 
 
-class Parameter:
+class _Holder:
+    """What is not an array, but has one: whoever takes it for one is told where the array is."""
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Never:
+        raise TypeError(f"a {type(self).__name__} is no array, but holds one: write .data")
+
+
+_OF_ARRAYS = {
+    name: f"its array has, write .data.{name}" for name in dir(np.ndarray) if name.isalpha() and name != "data"
+}
+refuse_attributes(_Holder, {**TENSORS, **_OF_ARRAYS})
+
+
+class Parameter(_Holder):
     """An array that is trained, with its gradient beside it.
 
     Args:
@@ -79,7 +94,7 @@ class Parameter:
         return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype}, requires_grad={self.requires_grad})"
 
 
-class Buffer:
+class Buffer(_Holder):
     """An array that is saved with the parameters and never trained, such as a running mean or class weights.
 
     Args:

@@ -5,9 +5,12 @@ Whatever draws numbers takes `generator=None` last; None means the generator kep
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
+
+from .settings import integer
 
 _default: np.random.Generator | None = None  # made at the first draw, so that an import draws no entropy
 
@@ -19,7 +22,8 @@ def default_generator(generator: np.random.Generator | int | None = None) -> np.
         generator: a NumPy Generator, an integer seed, or None for the generator that `manual_seed` sets.
 
     Raises:
-        TypeError: for anything else.
+        TypeError: for anything else; booleans are no seeds.
+        ValueError: for a negative seed.
 
     Example:
         >>> default_generator(0).integers(10) == np.random.default_rng(0).integers(10)
@@ -28,10 +32,13 @@ def default_generator(generator: np.random.Generator | int | None = None) -> np.
     global _default
     if isinstance(generator, np.random.Generator):
         return generator
-    if isinstance(generator, int | np.integer):
-        return np.random.default_rng(generator)
     if generator is not None:
-        raise TypeError(f"generator expects a numpy.random.Generator, an integer seed or None, got {generator!r}")
+        expected = "generator expects a numpy.random.Generator, an integer seed of at least 0 or None"
+        if isinstance(generator, bool) or not isinstance(generator, int | np.integer):
+            raise TypeError(f"{expected}, got {generator!r}")
+        if generator < 0:
+            raise ValueError(f"{expected}, got {generator!r}")
+        return np.random.default_rng(generator)
     if _default is None:
         _default = np.random.default_rng()
     return _default
@@ -43,12 +50,16 @@ def manual_seed(seed: int) -> np.random.Generator:
     Args:
         seed: a non-negative integer.
 
+    Raises:
+        TypeError: for what is no integer.
+        ValueError: for a negative one.
+
     Example:
         >>> manual_seed(0).integers(100) == manual_seed(0).integers(100)
         np.True_
     """
     global _default
-    _default = np.random.default_rng(seed)
+    _default = np.random.default_rng(integer("manual_seed", "seed", seed, at_least=0, below=math.inf))
     return _default
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .parameter import Buffer, Parameter
+from .parameter import Buffer, Parameter, as_floating
 
 
 def number(
@@ -67,12 +67,12 @@ def number(
     return found
 
 
-def integer(owner: object, name: str, value: Any, *, at_least: int | None = None) -> int:
+def integer(owner: object, name: str, value: Any, *, at_least: int | None = None, below: float = 2**63) -> int:
     """Return a setting that is an integer as an int; `owner` and `name` as in `number`.
 
     Raises:
         TypeError: for what is no integer; booleans and 2.0 are none.
-        ValueError: for one that is too small.
+        ValueError: for one that is too small, or that NumPy's own integers cannot hold.
 
     Example:
         >>> integer("Linear", "in_features", np.int64(3), at_least=0)
@@ -85,6 +85,8 @@ def integer(owner: object, name: str, value: Any, *, at_least: int | None = None
         value = operator.index(value)
     except TypeError:
         raise TypeError(_refusal(owner, name, expected, value)) from None
+    if not -below <= value < below:
+        raise ValueError(_refusal(owner, name, f"{expected} that 64 bits can hold", value))
     if at_least is not None and value < at_least:
         raise ValueError(_refusal(owner, name, expected, value))
     return value
@@ -143,9 +145,44 @@ def floating_dtype(owner: object, dtype: DTypeLike | None) -> np.dtype:
     return found
 
 
+def real_array(owner: object, name: str, value: Any) -> np.ndarray:
+    """Return an argument that is an array of real numbers as one, of a floating dtype; `owner`, `name` as in `number`.
+
+    Raises:
+        TypeError: for what is not made of real numbers.
+        ValueError: for lists of unequal lengths.
+
+    Example:
+        >>> real_array("vector_to_parameters", "vec", [1, 2])
+        array([1., 2.], dtype=float32)
+    """
+    try:
+        return as_floating(value)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{_title(owner)} expects {name} to be an array of real numbers: {error}") from None
+
+
+def checked_parameter(owner: object, value: Any) -> Parameter:
+    """Return what is a Parameter; `owner` as in `number`.
+
+    Raises:
+        TypeError: for anything else.
+
+    Example:
+        >>> checked_parameter("zeros_", Parameter([1.0]))
+        Parameter(shape=(1,), dtype=float64, requires_grad=True)
+    """
+    if not isinstance(value, Parameter):
+        raise TypeError(f"{_title(owner)} expects a Parameter, such as layer.weight, got {type(value).__name__}")
+    return value
+
+
+def _title(owner: object) -> str:
+    return owner if isinstance(owner, str) else type(owner).__name__
+
+
 def _refusal(owner: object, name: str, expected: str, value: Any) -> str:
-    title = owner if isinstance(owner, str) else type(owner).__name__
-    return f"{title} expects {name} to be {expected}, got {value!r}"
+    return f"{_title(owner)} expects {name} to be {expected}, got {value!r}"
 
 
 # ---- how they are shown
@@ -161,7 +198,7 @@ def arguments_text(module: Any) -> str:
     """
     shown: list[str] = []
     complete = True  # so far, so that arguments may stand by position
-    for name, argument in inspect.signature(type(module)).parameters.items():
+    for name, argument in list(inspect.signature(type(module).__init__).parameters.items())[1:]:
         if name == "generator" or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             continue
         text, default = _argument(module, name, argument.default), _literal(argument.default)

@@ -12,24 +12,21 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .parameter import Parameter, as_floating
-from .settings import number
+from .parameter import Parameter
+from .settings import checked_parameter, flag, number, real_array
 
 
-def _parameters(parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
+def _listed(function: str, parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
     if isinstance(parameters, Parameter):
         return [parameters]
-    found = list(parameters) if isinstance(parameters, Iterable) else [parameters]
-    for parameter in found:
-        if not isinstance(parameter, Parameter):
-            raise TypeError(
-                f"expected a Parameter or several, such as model.parameters(), got {type(parameter).__name__}"
-            )
-    return found
+    if isinstance(parameters, np.ndarray) or not isinstance(parameters, Iterable):
+        kind = type(parameters).__name__
+        raise TypeError(f"{function} expects a Parameter or several, such as model.parameters(), got {kind}")
+    return [checked_parameter(function, each) for each in parameters]
 
 
-def _trainable_grads(parameters: Parameter | Iterable[Parameter]) -> list[np.ndarray]:
-    return [parameter.grad for parameter in _parameters(parameters) if parameter.requires_grad]
+def _trainable_grads(function: str, parameters: Parameter | Iterable[Parameter]) -> list[np.ndarray]:
+    return [each.grad for each in _listed(function, parameters) if each.requires_grad]
 
 
 def clip_grad_norm_(
@@ -67,7 +64,8 @@ def clip_grad_norm_(
     """
     max_norm = number("clip_grad_norm_", "max_norm", max_norm, at_least=0)
     norm_type = number("clip_grad_norm_", "norm_type", norm_type, above=0)
-    grads = _trainable_grads(parameters)
+    error_if_nonfinite = flag("clip_grad_norm_", "error_if_nonfinite", error_if_nonfinite)
+    grads = _trainable_grads("clip_grad_norm_", parameters)
     norms = [float(np.linalg.norm(grad.ravel().astype(np.float64), norm_type)) for grad in grads if grad.size]
     total = float(np.linalg.norm([0.0, *norms], norm_type))
     if error_if_nonfinite and not math.isfinite(total):
@@ -99,7 +97,7 @@ def clip_grad_value_(parameters: Parameter | Iterable[Parameter], clip_value: fl
         array([-1. ,  0.5])
     """
     clip_value = number("clip_grad_value_", "clip_value", clip_value, at_least=0)
-    for grad in _trainable_grads(parameters):
+    for grad in _trainable_grads("clip_grad_value_", parameters):
         with np.errstate(over="ignore"):  # a bound beyond float32 is infinity
             np.clip(grad, -clip_value, clip_value, out=grad)
 
@@ -115,10 +113,10 @@ def parameters_to_vector(parameters: Parameter | Iterable[Parameter]) -> np.ndar
         >>> parameters_to_vector([Parameter([[1.0, 2.0]]), Parameter(3.0)])
         array([1., 2., 3.])
     """
-    found = _parameters(parameters)
+    found = _listed("parameters_to_vector", parameters)
     if not found:
         raise ValueError("parameters_to_vector expects at least one parameter, got none")
-    return np.concatenate([parameter.data.ravel() for parameter in found])
+    return np.concatenate([each.data.ravel() for each in found])
 
 
 def vector_to_parameters(vec: ArrayLike, parameters: Parameter | Iterable[Parameter]) -> None:
@@ -138,10 +136,10 @@ def vector_to_parameters(vec: ArrayLike, parameters: Parameter | Iterable[Parame
         >>> weight.data, bias.data
         (array([[1., 2.]]), array(3.))
     """
-    found = _parameters(parameters)
-    vec = as_floating(vec)
-    ends = list(itertools.accumulate((parameter.data.size for parameter in found), initial=0))
+    found = _listed("vector_to_parameters", parameters)
+    vec = real_array("vector_to_parameters", "vec", vec)
+    ends = list(itertools.accumulate((each.data.size for each in found), initial=0))
     if vec.shape != (ends[-1],):
         raise ValueError(f"vector_to_parameters expects a vector of shape ({ends[-1]},), got {vec.shape}")
-    for parameter, (start, end) in zip(found, itertools.pairwise(ends), strict=True):
-        parameter.data[...] = vec[start:end].reshape(parameter.data.shape)
+    for each, (start, end) in zip(found, itertools.pairwise(ends), strict=True):
+        each.data[...] = vec[start:end].reshape(each.data.shape)

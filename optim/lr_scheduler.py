@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from .optimizer import Optimizer
-from .settings import ABOVE_0, AT_LEAST_0, BELOW_1, COUNT, FLAG, NUMBER, Range, checked, one_of, tuple_of
+from .settings import ABOVE_0, AT_LEAST_0, BELOW_1, COUNT, FLAG, NUMBER, Range, checked, one_of, plain, tuple_of
 
 _EPOCH = Range((int, float), lambda value: isinstance(value, int) and value >= -1, "a whole number of at least -1")
 _STEPS = Range((int, float), lambda value: isinstance(value, int) and value > 0, "a whole number above 0")
@@ -217,7 +217,8 @@ class LambdaLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         self._check_groups()
-        return [base_lr * f(self.last_epoch) for base_lr, f in zip(self.base_lrs, self.lr_lambdas, strict=True)]
+        factors = [self._check("what lr_lambda returns", f(self.last_epoch), NUMBER) for f in self.lr_lambdas]
+        return [base_lr * factor for base_lr, factor in zip(self.base_lrs, factors, strict=True)]
 
 
 class StepLR(LRScheduler):
@@ -279,6 +280,9 @@ class MultiStepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
+        milestones = plain(milestones)
+        if not isinstance(milestones, Iterable):
+            raise TypeError(f"MultiStepLR expects milestones to be an iterable of steps, got {milestones!r}")
         self.milestones = sorted(self._check("each milestone", milestone, AT_LEAST_0) for milestone in milestones)
         self.gamma = self._check("gamma", gamma)
         super().__init__(optimizer, last_epoch)
@@ -451,6 +455,7 @@ class OneCycleLR(LRScheduler):
             allowed = BELOW_1 if "betas" in optimizer.defaults else AT_LEAST_0
             kept["max_momentum"] = self._check_each("max_momentum", max_momentum, allowed)
             kept["base_momentum"] = self._check_each("base_momentum", base_momentum, allowed)
+        last_epoch = self._check("last_epoch", last_epoch, _EPOCH)
         if last_epoch == -1:
             for index, group in enumerate(optimizer.param_groups):
                 group.update((name, values[index]) for name, values in kept.items())

@@ -298,10 +298,11 @@ class Optimizer:
         """
         title = type(self).__name__
         try:
-            groups, states = copy.deepcopy(state_dict["param_groups"]), dict(state_dict["state"])
+            groups, states = [dict(group) for group in state_dict["param_groups"]], dict(state_dict["state"])
+            groups = copy.deepcopy(groups)
             found = [len(group["params"]) for group in groups]
             numbers = {number for group in groups for number in group["params"]}
-        except (KeyError, TypeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(f"{title} expects a state with 'param_groups' and 'state', nothing was loaded") from error
         expected = [len(group["params"]) for group in self.param_groups]
         if found != expected:
@@ -316,7 +317,9 @@ class Optimizer:
                     new_state[p] = self._checked_state(p, number, states.pop(number), group)
             group["params"] = own["params"]
         if states:
-            raise ValueError(f"the state is of parameters {list(states)} too, which no group has; nothing was loaded")
+            raise ValueError(
+                f"{title} got a state of parameters {list(states)} too, which no group has; nothing was loaded"
+            )
         self.param_groups[:] = groups
         self._state = new_state
         self._flats, self._views = [], {}
@@ -325,8 +328,14 @@ class Optimizer:
         """Return a copy of one parameter's loaded state, checked to be what the rule keeps."""
         arrays = self.init_state(p.data, group)
         expected = {"step": (), **{name: array.shape for name, array in arrays.items()}}
-        found = {name: np.shape(value) for name, value in state.items()} if isinstance(state, Mapping) else state
         title = type(self).__name__
+        found: Any
+        try:
+            found = (
+                {name: np.shape(value) for name, value in state.items()} if isinstance(state, Mapping) else repr(state)
+            )
+        except (TypeError, ValueError) as error:  # what is no array; lists of unequal lengths
+            found = str(error)
         if found != expected:
             raise ValueError(
                 f"{title} keeps {expected} of parameter {number}, the state has {found}; nothing was loaded"

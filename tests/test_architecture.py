@@ -26,8 +26,10 @@ TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path)) f
 # none of them; they alone may import one another.
 TOOLS = {"checking", "graph", "inspection", "serialization", "utils", "__main__"}
 FLOORS = (
-    {"archive", "files", "parameter", "random", "numeric", "shapes", "texttable", "tree"},
+    {"pytorch"},
+    {"archive", "files", "parameter", "passes", "numeric", "shapes", "texttable", "tree"},
     {"settings"},
+    {"random"},
     {"init", "mathematics"},
     {"module"},
     {"container"},

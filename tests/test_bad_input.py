@@ -91,13 +91,13 @@ INDICES = np.array([0, 1, 2, 0])
         (lambda: nn.CrossEntropyLoss(weight=2.0), ValueError, r"weight of shape \(C,\), got \(\)"),
         (lambda: nn.CrossEntropyLoss(weight=ONES), ValueError, r"weight of shape \(C,\), got \(4, 3\)"),
         (lambda: nn.init.xavier_normal_(nn.Parameter(ONES), 1.0, 0), TypeError, "positional argument"),
-        (lambda: nn.Linear(1, 1, device="cpu"), TypeError, "device"),
-        (lambda: nn.ReLU(inplace=True), TypeError, "takes no arguments"),
+        (lambda: nn.Linear(1, 1, device="cpu"), TypeError, "Linear has no device: leave it out"),
+        (lambda: nn.ReLU(inplace=True), TypeError, "ReLU has no inplace: leave it out"),
         (lambda: nn.set_rng_state({"bit_generator": "MT19937"}), ValueError, "state of PCG64"),
-        (lambda: nn.init.kaiming_uniform_(nn.Parameter([1.0])), ValueError, r"two dimensions.*got shape \(1,\)"),
+        (lambda: nn.init.kaiming_uniform_(nn.Parameter([1.0])), ValueError, r"kaiming_uniform_ expects a weight of at least two dimensions.*got shape \(1,\)"),
         (lambda: nn.init.kaiming_normal_(nn.Parameter(ONES), mode="fan"), ValueError, "kaiming_normal_ expects mode to be 'fan_in' or 'fan_out', got 'fan'"),
         (lambda: nn.init.kaiming_uniform_(nn.Parameter(ONES), a=True), TypeError, "kaiming_uniform_ expects a to be a number, got True"),
-        (lambda: nn.init.xavier_uniform_(nn.Parameter(ONES), -1), ValueError, "xavier_uniform_ expects gain to be a number of at least 0, got -1"),
+        (lambda: nn.init.xavier_uniform_(nn.Parameter(ONES), -1), ValueError, "xavier_uniform_ expects gain to be a number of at least 0 and below inf, got -1"),
         (lambda: nn.init.xavier_normal_(nn.Parameter(ONES), math.nan), ValueError, "xavier_normal_ expects gain .*, got nan"),
         (lambda: nn.init.uniform_(nn.Parameter(ONES), 1, 0), ValueError, "uniform_ expects b to be a number of at least 1.0 and below inf, got 0"),
         (lambda: nn.init.uniform_(nn.Parameter(ONES), 0, math.inf), ValueError, "uniform_ expects b .*, got inf"),
@@ -106,11 +106,48 @@ INDICES = np.array([0, 1, 2, 0])
         (lambda: nn.init.calculate_gain("leaky_relu", "0.1"), TypeError, "calculate_gain expects param to be a number, got '0.1'"),
         (lambda: nn.init.calculate_gain("swish"), ValueError, "calculate_gain expects nonlinearity to be 'linear', .* or 'selu', got 'swish'"),
         (lambda: nn.init.normal_(nn.Parameter([1.0]), std=-1), ValueError, "normal_ expects std to be a number of at least 0, got -1"),
+        # what is no Parameter, no array, no seed
+        (lambda: nn.init.zeros_([1.0]), TypeError, "zeros_ expects a Parameter, such as layer.weight, got list"),
+        (lambda: nn.init.ones_(np.ones(3)), TypeError, "ones_ expects a Parameter, such as layer.weight, got ndarray"),
+        (lambda: nn.init.constant_(None, 1.0), TypeError, "constant_ expects a Parameter, .*, got NoneType"),
+        (lambda: nn.init.constant_(nn.Parameter(ONES), "1"), TypeError, "constant_ expects value to be a number, got '1'"),
+        (lambda: nn.init.uniform_("text"), TypeError, "uniform_ expects a Parameter, such as layer.weight, got str"),
+        (lambda: nn.init.normal_(nn.Linear(1, 1)), TypeError, "normal_ expects a Parameter, such as layer.weight, got Linear"),
+        (lambda: nn.init.xavier_uniform_(ONES), TypeError, "xavier_uniform_ expects a Parameter"),
+        (lambda: nn.init.xavier_uniform_(nn.Parameter(ONES), math.inf), ValueError, "xavier_uniform_ expects gain .*, got inf"),
+        (lambda: nn.init.xavier_normal_(ONES), TypeError, "xavier_normal_ expects a Parameter"),
+        (lambda: nn.init.xavier_normal_(nn.Parameter([1.0])), ValueError, "xavier_normal_ expects a weight of at least two dimensions"),
+        (lambda: nn.init.kaiming_normal_(ONES), TypeError, "kaiming_normal_ expects a Parameter"),
+        (lambda: nn.init.kaiming_normal_(nn.Parameter(ONES), nonlinearity=1), TypeError, "kaiming_normal_ expects nonlinearity to be"),
+        (lambda: nn.utils.clip_grad_norm_(np.ones(()), 1.0), TypeError, "clip_grad_norm_ expects a Parameter or several"),
+        (lambda: nn.utils.clip_grad_norm_([1.0], 1.0), TypeError, "clip_grad_norm_ expects a Parameter, such as layer.weight, got float"),
+        (lambda: nn.utils.clip_grad_norm_([], 1.0, error_if_nonfinite=ONES), TypeError, "error_if_nonfinite to be True or False"),
+        (lambda: nn.utils.vector_to_parameters([[1.0], [1.0, 2.0]], []), ValueError, "vector_to_parameters expects vec to be an array"),
+        (lambda: nn.utils.vector_to_parameters("text", []), TypeError, "vector_to_parameters expects vec to be an array of real"),
+        (lambda: nn.CrossEntropyLoss()(ONES, [[0], [1, 2]]), ValueError, r"CrossEntropyLoss\(\) expects target to be class indices or"),
+        (lambda: nn.Linear(1, 1).load_state_dict({"weight": [[1.0], [1.0, 2.0]]}), ValueError, r"Linear\(1, 1\) expects weight to be an array"),
+        (lambda: nn.Linear(1, 1).load_state_dict({"weight": nn.Parameter([[1.0]])}), TypeError, r"Linear\(1, 1\) expects weight .* write \.data"),
+        (lambda: nn.Linear(1, 1).load_state_dict([1.0]), TypeError, "Linear expects a state as a dict, got list"),
+        (lambda: nn.Dropout(generator=True), TypeError, "generator expects .* or None, got True"),
+        (lambda: nn.Dropout(generator=np.True_), TypeError, "generator expects"),
+        (lambda: nn.Linear(1, 1, generator=-1), ValueError, "generator expects .* an integer seed of at least 0 or None, got -1"),
+        (lambda: nn.manual_seed(True), TypeError, "manual_seed expects seed to be an integer of at least 0, got True"),
+        (lambda: nn.manual_seed(-1), ValueError, "manual_seed expects seed to be an integer of at least 0, got -1"),
+        (lambda: nn.manual_seed(1.5), TypeError, "manual_seed expects seed"),
+        (lambda: nn.Linear(1, 2**70), ValueError, "Linear expects out_features to be .* that 64 bits can hold"),
+        (lambda: nn.JoinTable(-(2**70)), ValueError, "JoinTable expects dim to be an integer that 64 bits can hold"),
+        (lambda: nn.Residual({}), TypeError, "Residual expects modules, got {}"),
     ],
 )  # fmt: skip
 def test_refused(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_a_seed_may_be_of_any_size():
+    state = nn.get_rng_state()
+    assert nn.manual_seed(2**100).random() == np.random.default_rng(2**100).random()
+    nn.set_rng_state(state)
 
 
 def test_upstream_of_a_reduced_loss_is_one_number():

@@ -25,6 +25,9 @@ class Wrong(nn.ReLU):
 def with_inputs():
     return Wrong(), np.ones((2, 3)) * [[-1], [1]]
 
+def sized(features, scale=1.0):
+    return nn.Linear(features, 2) if scale else None
+
 ready = nn.Linear(3, 2)
 
 def no_module():
@@ -49,6 +52,8 @@ def author(tmp_path, monkeypatch):
         (["authors_layers:Mine", "--shape", "4,3"], 0, "Mine(): all gradients are right"),
         (["authors_layers:Mine", "--shape", "4,3", "--full", "--seed", "5"], 0, "all gradients are right"),
         (["authors_layers:ready", "--shape", "4,3"], 0, "Linear(3, 2): all gradients are right"),
+        (["authors_layers:sized(3)", "--shape", "4,3"], 0, "Linear(3, 2): all gradients are right"),
+        (["authors_layers:sized(3, scale=-2.0)", "--shape", "4,3"], 0, "Linear(3, 2): all gradients are right"),
         (["authors_layers:Wrong", "--shape", "4,3"], 1, "passed through"),
         (["authors_layers:with_inputs"], 1, "Wrong(): the gradient of input is wrong"),
     ],
@@ -67,6 +72,14 @@ def test_command_line(author, capsys, arguments, status, words):
         (["authors_layers:Other"], "authors_layers has no Other"),
         (["nowhere.layers:Other"], "there is no module nowhere"),
         (["authors_layers:no_module"], "should return a Module"),
+        (["authors_layers:np"], "authors_layers:np should be a Module, or return one"),
+        (["authors_layers:sized"], "required argument: 'features'; arguments go in brackets"),
+        (["authors_layers:sized(3, depth=1)"], "unexpected keyword argument 'depth'"),
+        (["authors_layers:sized(np)"], "expected plain values in the brackets, such as sized(3, bias=False)"),
+        (["authors_layers:sized(3"], "expected plain values in the brackets"),
+        (["authors_layers:sized(*[3])"], "expected plain values in the brackets"),
+        (["authors_layers:sized(**{})"], "expected plain values in the brackets"),
+        (["authors_layers:sized(3).weight"], "expected plain values in the brackets"),
         (["authors_layers:Mine", "--shape", "a"], "argument --shape: invalid"),
     ],
 )

@@ -190,13 +190,13 @@ class NotEmpty(Cell):
 
 class Broadcasting(Cell):
     def backward(self, grads):
-        like = self._saved[0] if self._saved else np.zeros(())
+        like = self._saved[1][0] if self._saved else np.zeros(())
         return super().backward(grads | {"y": np.resize(grads["y"], like.shape)})
 
 
 class Unsaved(Cell):
     def saved(self):
-        return self._saved or super().saved()
+        return self._saved[1] if self._saved else super().saved()
 
 
 class OwnGradient(Embedding):

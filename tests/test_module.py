@@ -245,6 +245,127 @@ def test_no_grad_nests_decorates_and_keeps_to_its_thread():
     assert layer.backward([1.0]) == 1.0
 
 
+# ---- one forward, one backward
+
+
+def test_a_loss_refuses_to_go_back_where_its_model_has_run_again():
+    x = np.ones((4, 2), np.float32)
+    for criterion, target in ((nn.MSELoss(), np.zeros((4, 2))), (nn.CrossEntropyLoss(), np.zeros(4, int))):
+        model = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Linear(3, 2))
+        criterion(model(x), target)
+        model(x)
+        with pytest.raises(RuntimeError, match=r"Loss\(\) was computed from an earlier forward .*nn\.no_grad\(\)$"):
+            criterion.backward()
+        criterion(model(x), target)  # and goes on from there
+        assert model.backward(criterion.backward()).shape == x.shape
+
+
+def test_a_forward_that_failed_has_replaced_what_its_first_layers_had_saved():
+    model = nn.Sequential(nn.ReLU(), nn.Linear(2, 1))
+    criterion = nn.MSELoss()
+    criterion(model(np.ones((4, 2))), np.zeros((4, 1)))
+    with pytest.raises(ValueError):
+        model(np.ones((4, 3)))
+    with pytest.raises(RuntimeError, match="earlier forward"):
+        criterion.backward()
+
+
+def two_models(model):
+    return model, nn.Sequential(nn.Linear(2, 1))
+
+
+def shared(model):
+    return model, model.share()
+
+
+@pytest.mark.parametrize("pair", [two_models, shared])
+def test_losses_of_two_models_may_be_gone_back_through_in_any_order(pair):
+    first, second = pair(nn.Sequential(nn.Linear(2, 1)))
+    x, y = np.ones((4, 2)), np.zeros((4, 1))
+    a, b = nn.MSELoss(), nn.L1Loss()
+    a(first(x), y)
+    b(second(x), y)
+    with nn.no_grad():
+        first(x)
+        a(first(x), y)
+    first.backward(a.backward())
+    second.backward(b.backward())
+
+
+def test_two_losses_of_one_prediction():
+    model = nn.Sequential(nn.Linear(2, 1))
+    a, b = nn.MSELoss(), nn.L1Loss()
+    prediction = model(np.ones((4, 2)))
+    a(prediction, np.zeros((4, 1)))
+    b(prediction, np.zeros((4, 1)))
+    model.backward(a.backward() + b.backward())
+
+
+def test_a_copy_of_a_loss_goes_with_a_copy_of_its_model():
+    model, criterion = nn.Sequential(nn.Linear(2, 1)), nn.MSELoss()
+    criterion(model(np.ones((4, 2))), np.zeros((4, 1)))
+    twin, its_loss = copy.deepcopy((model, criterion))
+    model(np.ones((4, 2)))
+    twin.backward(its_loss.backward())
+
+
+def test_a_pass_keeps_neither_its_output_nor_its_model():
+    model = nn.Sequential(nn.Linear(2, 1))
+    output = model(np.ones((4, 2)))
+    nn.MSELoss()(output, np.zeros((4, 1)))
+    alive = weakref.ref(output), weakref.ref(model)
+    del output, model
+    assert [each() for each in alive] == [None, None]
+
+
+def test_a_sequential_whose_author_calls_no_constructor_counts_its_passes():
+    class Net(nn.Sequential):
+        def __init__(self):
+            self.fc = nn.Linear(2, 1)
+
+    model, other, criterion = Net(), Net(), nn.MSELoss()
+    criterion(model(np.ones((4, 2))), np.zeros((4, 1)))
+    other(np.ones((4, 2)))
+    model.backward(criterion.backward())
+
+
+def test_a_backward_in_another_thread_than_its_forward_is_refused():
+    layer = nn.Linear(2, 1)
+    grad = layer.weight.grad.copy()
+    layer(np.ones((4, 2)))
+    thread = threading.Thread(target=layer, args=(np.full((4, 2), 7.0),))
+    thread.start()
+    thread.join()
+    with pytest.raises(RuntimeError, match=r"Linear\(2, 1\) was last run forward in another thread.*deepcopy"):
+        layer.backward(np.ones((4, 1)))
+    np.testing.assert_array_equal(layer.weight.grad, grad)
+    layer(np.ones((4, 2)))
+    layer.backward(np.ones((4, 1)))
+
+
+def test_one_model_in_two_threads_gives_the_right_gradient_or_an_error():
+    layer = nn.Tanh()
+    wrong = []
+
+    def work(value):
+        x = np.full((3, 3), value)
+        for _ in range(300):
+            layer(x)
+            try:
+                g = layer.backward(np.ones_like(x))
+            except RuntimeError:
+                continue
+            if not np.array_equal(g, 1 - np.tanh(x) ** 2):
+                wrong.append(value)
+
+    threads = [threading.Thread(target=work, args=(value,)) for value in (0.1, 0.9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
 def test_deepcopy_is_independent():
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     twin = copy.deepcopy(model)
@@ -267,9 +388,9 @@ def test_watchers_are_told_of_each_call_children_first():
 
 
 def test_a_module_without_its_methods_says_so():
-    with pytest.raises(NotImplementedError, match="Module has no forward"):
+    with pytest.raises(NotImplementedError, match=r"Module has no forward: write def forward\(self, x\)"):
         nn.Module()(1)
-    with pytest.raises(NotImplementedError, match="Module has no backward"):
+    with pytest.raises(NotImplementedError, match=r"Module has no backward.*write def backward\(self, grad_output\)"):
         nn.Module().backward(1)
 
 

@@ -152,7 +152,10 @@ def trainable() -> list[nn.Parameter]:
 
 
 def spoil_array(rng: Rng, array: Any) -> Any:
-    """Return another value for an array: of another kind, or of another shape."""
+    """Return another value for an array: of another kind, or of another shape; for a tuple, one with such an entry."""
+    if isinstance(array, tuple):
+        place = rng.integers(len(array))
+        return (*array[:place], spoil_array(rng, array[place]), *array[place + 1 :])
     array = np.asarray(array)
     ways = [
         lambda: spoiled(rng),
@@ -225,7 +228,10 @@ def inputs(rng: Rng) -> Attack:
         place = rng.integers(len(values))
         values[place] = spoil_array(rng, values[place])
     call = lambda: module(*values)  # noqa: E731
-    return Attack(f"{name} of {short(values)}", call, names, lambda: module_state(module), must_fail=way < 2)
+    counted = any(p.kind is p.POSITIONAL_OR_KEYWORD for p in inspect.signature(module.forward).parameters.values())
+    return Attack(
+        f"{name} of {short(values)}", call, names, lambda: module_state(module), must_fail=way < 2 and counted
+    )
 
 
 def upstream(rng: Rng) -> Attack:
@@ -235,7 +241,7 @@ def upstream(rng: Rng) -> Attack:
     g = spoil_array(rng, y) if not isinstance(y, tuple) else spoiled(rng)
     try:
         other = np.shape(g) != np.shape(y)
-    except ValueError:
+    except (TypeError, ValueError):
         other = True
     call = lambda: module.backward(g)  # noqa: E731
     return Attack(
@@ -326,7 +332,10 @@ def call_of(rng: Rng, function: Any) -> tuple[dict[str, Any], dict[str, Any]] | 
             return None
     if not good:
         return None
-    return good, {**good, choice(rng, good): spoiled(rng)}
+    name, value = choice(rng, good), spoiled(rng)
+    if callable(good[name]) and callable(value):
+        value = None  # another function is as good, and what it raises is its own affair
+    return good, {**good, name: value}
 
 
 def apply(function: Any, arguments: dict[str, Any]) -> Any:

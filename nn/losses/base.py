@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from ..module import Module, is_grad_enabled
 from ..numeric import total
+from ..passes import pass_of
 from ..settings import choice
 from ..shapes import Likeness
 
@@ -44,6 +45,7 @@ class Loss(Module):
 
     input_symbols = ("f", "y")
     _divisor: float = 1.0  # of the last reduction
+    _pass: list[bool] | None = None  # of a Sequential, which the prediction came straight from
 
     # A loss states its values L and their gradients; what becomes of L is said here, once. A mean divides by m, which
     # is how many values there are unless the loss states it.
@@ -56,6 +58,16 @@ class Loss(Module):
     def __init__(self, reduction: str = "mean") -> None:
         self.reduction = choice(self, "reduction", reduction, "none", "mean", "sum")
 
+    def cast_prediction(self, prediction: ArrayLike) -> np.ndarray:
+        """Return the prediction as an array, and remember for `upstream` which pass of a Sequential it came from.
+
+        Raises:
+            TypeError: for what is not made of real numbers.
+        """
+        if is_grad_enabled():
+            self._pass = pass_of(prediction)
+        return self.cast(prediction, name="prediction")
+
     def cast_pair(self, prediction: ArrayLike, target: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Return both arguments as arrays of the prediction's dtype.
 
@@ -63,7 +75,7 @@ class Loss(Module):
             TypeError: for what is not made of real numbers.
             ValueError: where their shapes differ.
         """
-        f = self.cast(prediction, name="prediction")
+        f = self.cast_prediction(prediction)
         y = self.cast(target, f.dtype, name="target")
         if f.shape != y.shape:
             raise ValueError(f"{self!r} expects a target shaped like the prediction, {f.shape}, got {y.shape}")
@@ -94,7 +106,16 @@ class Loss(Module):
 
         Call it once, before `saved` or after it. Reduction 'none' gives an array shaped like the values, the others
         one number for all of them.
+
+        Raises:
+            RuntimeError: where the Sequential that the prediction came from has run forward again since; otherwise as
+                in Module.
         """
+        if self._pass is not None and not self._pass[0]:
+            raise RuntimeError(
+                f"{self!r} was computed from an earlier forward of the model, and the model's backward goes through "
+                f"its latest: go back before the next forward, and run what needs no backward under nn.no_grad()"
+            )
         if grad_output is None and self._output is not None:
             g = np.ones(self._output.shape, self._output.dtype) if self.reduction == "none" else 1.0
             self._output = None

@@ -129,11 +129,12 @@ class CrossEntropyLoss(Loss):
         self.label_smoothing = number(self, "label_smoothing", label_smoothing, at_least=0, at_most=1)
 
     def forward(self, prediction: ArrayLike, target: ArrayLike) -> np.ndarray | np.floating:
-        f = self.cast(prediction, name="prediction")
+        f = self.cast_prediction(prediction)
         if f.ndim == 0:
             raise ValueError(f"{self!r} expects a prediction of shape (C,), (N, C) or (N, C, d1, ...), got ()")
         axis = min(f.ndim - 1, 1)
-        t, count = self._shares(f, np.asarray(target), axis)
+        y = self._array(target, "target", "class indices or class probabilities")
+        t, count = self._shares(f, y, axis)
         log_p = log_softmax(np.moveaxis(f, axis, -1), -1)
         self.save_for_backward(log_p, t, axis)
         # A share of zero counts nothing, also where the logit is -inf.
