@@ -312,7 +312,7 @@ class _Check:
         return here
 
     def judge_further(self, experiment: Experiment, results: dict[str, _Result], report: Report) -> dict[str, _Result]:
-        """Judge gradients that are zero nearly everywhere, or that few samples made, at further points.
+        """Judge gradients that are zero nearly everywhere, that few samples made, or that may be remembered elsewhere.
 
         What was zero at all points is entered into the report.
 
@@ -320,7 +320,7 @@ class _Check:
             Those that are wrong at a further point.
         """
         alive = {name: found.experiment.gradients[name] != 0 for name, found in results.items() if not found.wrong}
-        least = POINTS if experiment.samples < FEW_SAMPLES else 0
+        least = POINTS if experiment.samples < FEW_SAMPLES else 0 if experiment.subject.starts_afresh else 1
         names = [name for name, nonzero in alive.items() if nonzero.size and (least or nonzero.mean() < NEARLY_ZERO)]
         further: dict[str, _Result] = {}
         for number in range(MOST_POINTS):

@@ -51,10 +51,12 @@ class Declaration:
             off = np.abs(gradient - expected)
             error = float(off.max(initial=0) / (np.abs(expected).max(initial=0) or 1.0))
             wrong = not error <= tolerance
-            entries = [tuple(map(int, place)) for place in np.argwhere(off >= off.max(initial=0))[:1]]
-            worst = [(place, float(gradient[place]), float(expected[place])) for place in entries]
-            text = f"{self._declared(name)}. It is off from that by {error:.1e}; here is where most:"
-            return error, Fault(name, "not as declared", text, worst=worst) if wrong else None
+            place = np.unravel_index(int(off.argmax()), off.shape) if off.size else ()
+            text = (
+                f"{self._declared(name)}. It is off from that by {error:.1e}, at {tuple(map(int, place))} the most: "
+                f"{gradient[place]:.7g} for {expected[place]:.7g}."
+            )
+            return error, Fault(name, "not as declared", text) if wrong else None
         factor = np.broadcast_to(self.factor, gradient.shape)
         stopped = factor == 0
         if loose := int(np.count_nonzero(gradient[stopped])):

@@ -34,6 +34,7 @@ class ModuleSubject(Subject):
     """
 
     accumulates = True
+    starts_afresh = True
     pinned = "nn's generator, or from a NumPy Generator that is an attribute of the module"
     module: Module
 

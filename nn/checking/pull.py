@@ -41,6 +41,7 @@ class Subject:
         settings: by name, numbers that a wrong factor may be made of.
         skipped: by name, what else is passed on and not checked, and why.
         accumulates: whether the gradients of parameters add up over the passes of one instance.
+        starts_afresh: whether an instance knows nothing of others; what cannot be copied may remember all calls.
         sources: where random numbers come from that are pinned.
         pinned: the same in words.
         narrow: a sentence on why something may be computed in less than float64.
@@ -58,6 +59,7 @@ class Subject:
     module: Module | None = None
     scalar = False
     accumulates = False
+    starts_afresh = False
     sources: tuple[Source, ...] = SOURCES
     pinned = "NumPy's or Python's global generator, or from one that is made from a seed in each call"
     narrow = ""
