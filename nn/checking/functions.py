@@ -20,21 +20,21 @@ class Arguments:
     Args:
         function: whose parameters give the names.
         values: the arguments, in order.
-        kinds: the types of arrays. What is made of nothing else is checked, whatever else is there is a setting.
+        is_array: tells whether a leaf is an array. What is made of nothing else is checked; the rest is settings.
 
     Example:
         >>> def conv(x, w, conv_param): ...
-        >>> arguments = Arguments(conv, (np.ones(3), np.ones(2), {"stride": 1}), (np.ndarray,))
+        >>> arguments = Arguments(conv, (np.ones(3), np.ones(2), {"stride": 1}), is_array)
         >>> list(arguments.arrays), list(arguments.settings)
         (['x', 'w'], ['conv_param'])
     """
 
-    def __init__(self, function: Callable[..., Any], values: Sequence[Any], kinds: tuple[type, ...]) -> None:
-        self.title = title_of(function)
-        self.names = _names(function, values, self.title)
-        self._values = dict(zip(self.names, values, strict=True))
-        self.arrays = {name: value for name, value in self._values.items() if _is_made_of(value, kinds)}
-        self.settings = {name: value for name, value in self._values.items() if name not in self.arrays}
+    def __init__(self, function: Callable[..., Any], values: Sequence[Any], is_array: Callable[[Any], bool]) -> None:
+        self.names = _names(function, values)
+        named = dict(zip(self.names, values, strict=True))
+        self.arrays = {name: value for name, value in named.items() if _is_made_of(value, is_array)}
+        self.settings = {name: value for name, value in named.items() if name not in self.arrays}
+        self.skipped = dict.fromkeys(self.settings, "a setting: passed on")
 
     def filled(self, arrays: Sequence[Any]) -> list[Any]:
         """Return all arguments with others in the places of the arrays, and with copies of the settings."""
@@ -63,13 +63,12 @@ class FunctionSubject(Subject):
     ) -> None:
         if value_and_grad and backward is not None:
             raise TypeError("gradcheck takes backward= or value_and_grad=True, not both: the latter has its gradients")
-        self.arguments = Arguments(forward, inputs, (np.ndarray, np.generic))
-        super().__init__(self.arguments.title, self.arguments.arrays)
+        self.arguments = Arguments(forward, inputs, is_array)
+        super().__init__(title_of(forward), self.arguments.arrays)
         self.forward, self.backward, self.cache, self.scalar = forward, backward, cache, value_and_grad
         leaves = tree.named_leaves(self.inputs)
         self.optional = {name: "backward returns None: no gradient" for name, _ in leaves}
-        self.settings = self.arguments.numbers()
-        self.skipped = dict.fromkeys(self.arguments.settings, "a setting: passed on")
+        self.settings, self.skipped = self.arguments.numbers(), self.arguments.skipped
         self._voice = _Voice()
 
     def instance(self) -> Pull:
@@ -232,7 +231,7 @@ def title_of(function: Any) -> str:
     return "the function" if name == "<lambda>" else name or type(function).__name__
 
 
-def _names(function: Any, values: Sequence[Any], title: str) -> list[str]:
+def _names(function: Any, values: Sequence[Any]) -> list[str]:
     """Return what a function calls its arguments."""
     try:
         signature = inspect.signature(function)
@@ -242,8 +241,8 @@ def _names(function: Any, values: Sequence[Any], title: str) -> list[str]:
         bound = signature.bind(*values).arguments
     except TypeError as error:
         raise TypeError(
-            f"gradcheck calls {title}{signature} with {len(values)} inputs: {error}. Give it all that it needs "
-            f"as *inputs, settings too, in this order"
+            f"gradcheck calls {title_of(function)}{signature} with {len(values)} inputs: {error}. Give it all "
+            f"that it needs as *inputs, settings too, in this order"
         ) from None
     names: list[str] = []
     for name in bound:
@@ -265,14 +264,20 @@ def _takes(function: Any, arguments: tuple) -> bool:
     return True
 
 
-def _is_made_of(value: Any, kinds: tuple[type, ...]) -> bool:
-    """Tell whether a value is an array of numbers, or a nest of nothing but such."""
+def is_array(leaf: Any) -> bool:
+    """Tell whether a leaf is an array of numbers, or a NumPy scalar.
+
+    Example:
+        >>> is_array(np.ones(2)), is_array(1.0)
+        (True, False)
+    """
+    return isinstance(leaf, np.ndarray | np.generic) and leaf.dtype.kind in "biufc"
+
+
+def _is_made_of(value: Any, is_array: Callable[[Any], bool]) -> bool:
+    """Tell whether a value is an array, or a nest of nothing but arrays."""
     leaves = [leaf for leaf in tree.leaves(value) if leaf is not None]
-    return bool(leaves) and all(isinstance(leaf, kinds) and _is_numeric(leaf) for leaf in leaves)
-
-
-def _is_numeric(leaf: Any) -> bool:
-    return not isinstance(leaf, np.ndarray | np.generic) or leaf.dtype.kind in "biufc"
+    return bool(leaves) and all(map(is_array, leaves))
 
 
 def _kind(value: Any) -> str:
