@@ -1,6 +1,9 @@
 """`gradcheck` as an oracle: functions in every style, badly written ones too; deliberate gradients; targets."""
 
 import functools
+import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -592,3 +595,18 @@ def test_an_input_is_no_target_unless_it_is_said_to_be():
     assert kinds(report(Lacking(), X, X + 1, X[::-1])) == {("negative", "missing")}
     found = report(Lacking(), X, X + 1, X[::-1], except_for={"negative": "target"})
     assert found and found.skipped == {"negative": "a target: no gradient"}
+
+
+# ---- the page
+
+
+def test_what_the_page_shows_is_what_it_prints(capsys):
+    text = (Path(nn.__file__).parents[1] / "docs" / "gradcheck.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(\w*)\n(.*?)```", text, re.DOTALL)
+    names = {}
+    for (language, code), (following, printed) in itertools.pairwise([*blocks, ("", "")]):
+        if language == "python" and "import torch" not in code:
+            exec(code, names)
+            out = capsys.readouterr().out
+            if out:
+                assert following == "" and re.sub(r"\de-1\d", "#", out) == re.sub(r"\de-1\d", "#", printed)
