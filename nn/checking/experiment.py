@@ -1,42 +1,64 @@
-"""Experiments: a module is run again and again on copies, at a point and at others, from the same state each time."""
+"""Experiments: a subject is run again and again, at a point and at others, from the same state each time."""
 
 from __future__ import annotations
 
 import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import tree
-from ..losses.base import Loss
 from ..module import Module
 from .measure import Function, numerical_jacobian, typical
-from .state import ModuleState, RandomState, advance
+from .pull import Back, MismatchError, Pull, Subject
+from .state import RandomState
 
 
-class MismatchError(Exception):
-    """Backward's gradients are not one an input, nested like the inputs."""
+class Run(NamedTuple):
+    """One forward pass: what the pull was given and may have written into, the output, and the way back."""
+
+    values: list[Any]
+    output: Any
+    back: Back
 
 
 class Experiment:
-    """A module at a point, in the mode that it is in, and the gradients that its backward gives there.
+    """A subject at a point, and the gradients that its backward gives there.
 
-    module: in float64; only copies of it are run.
+    subject: what is run.
+    random_state: where the generators that any code can reach stand before each run.
     inputs: by name, in float64 where floating.
-    random_state: where the generators that any module can reach stand before each run.
+    parameters: by name.
     arrays: what may have a gradient, by name: floating inputs, then parameters. They are varied in place and put back.
     upstream: the gradient that backward is given, nested as the outputs.
     gradients: what it gives, by name of the array; all of the array's shape, float64 and finite.
     """
 
-    def __init__(self, module: Module, inputs: dict[str, Any], random_state: RandomState) -> None:
-        self.module, self.inputs = copy.deepcopy((module, inputs))
-        self.random_state = random_state
+    def __init__(
+        self,
+        subject: Subject,
+        random_state: RandomState,
+        inputs: dict[str, Any] | None = None,
+        parameters: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        self.subject, self.random_state = subject, random_state
+        self.inputs = copy.deepcopy(subject.inputs if inputs is None else inputs)
+        self.parameters = copy.deepcopy(subject.parameters if parameters is None else parameters)
         self.arrays = {name: leaf for name, leaf in tree.named_leaves(self.inputs) if tree.is_floating(leaf)}
-        self.arrays.update((name, p.data) for name, p in self.module.named_parameters())
+        self.arrays |= self.parameters
         self.upstream: Any = None
         self.gradients: dict[str, np.ndarray] = {}
+
+    @property
+    def module(self) -> Module | None:
+        """The Module that is checked, in its mode, if it is one; its parameters stand where the check began."""
+        return self.subject.module
+
+    @property
+    def mode(self) -> str:
+        """The mode: "train", "eval", or "" where there is none."""
+        return self.subject.mode
 
     @property
     def g(self) -> np.ndarray:
@@ -44,37 +66,25 @@ class Experiment:
         return tree.ravel(self.upstream)
 
     @property
-    def mode(self) -> str:
-        """Of the module: "train" or "eval"."""
-        return "train" if self.module.training else "eval"
-
-    @property
     def samples(self) -> int:
         """How many there are, as far as the inputs' first axes tell."""
         return max((len(leaf) for leaf in tree.leaves(self.inputs) if np.ndim(leaf)), default=1)
 
-    def constants(self) -> list[str]:
-        """Return the names of float arrays that are neither Parameters nor Buffers and that forward does not assign."""
-        replica = copy.deepcopy(self.module)
-        before = _plain_arrays(replica)
-        if before:
-            self.forward(replica)
-        after = _plain_arrays(replica)
-        return [name for name, array in before.items() if after.get(name) is array]
-
     # ---- forward
 
-    def forward(self, replica: Module) -> tuple[list[Any], Any]:
-        """Run a copy of the module at the point; return copies of the inputs, which it got, and the output."""
+    def forward(self, pull: Pull | None = None) -> Run:
+        """Run an instance, a fresh one by default, on copies of the point."""
+        values = copy.deepcopy([*self.inputs.values(), *self.parameters.values()])
         self.random_state.restore()
-        inputs = copy.deepcopy(list(self.inputs.values()))
-        return inputs, replica(*inputs)
+        return Run(values, *(pull or self.subject.instance())(*values))
 
     def outputs(self) -> np.ndarray:
         """Return all floating outputs at the point as it stands, flat."""
-        # The parameters are shared with the copy, since forward only reads them; all else is the copy's own.
-        memo = {id(p): p for p in self.module.parameters()}
-        return tree.ravel(self.forward(copy.deepcopy(self.module, memo))[1])
+        # The parameters are handed over as they are, since forward only reads them.
+        inputs = copy.deepcopy(list(self.inputs.values()))
+        self.random_state.restore()
+        output, _ = self.subject.instance()(*inputs, *self.parameters.values())
+        return tree.ravel(output)
 
     @cached_property
     def value(self) -> np.ndarray:
@@ -91,56 +101,44 @@ class Experiment:
 
     # ---- backward
 
-    def backward(self, replica: Module, upstream: Any) -> dict[str, Any]:
-        """Return by name what backward returns for each input, and what each parameter's grad becomes.
+    def backward(self, back: Back, upstream: Any) -> dict[str, Any]:
+        """Return by name what backward gives for each array.
 
         Raises:
             MismatchError: where what it returns does not fit the inputs.
         """
-        returned = replica.backward(upstream)
-        names, count = list(self.inputs), len(self.inputs)
-        if count == 1:
-            returned = (returned,)
-        elif not isinstance(returned, tuple | list):
-            rest = [self.inputs[name] for name in names[1:]]
-            if not isinstance(self.module, Loss) and any(map(tree.is_floating, rest)):
-                raise MismatchError(
-                    f"backward returns one gradient for {count} inputs. It should return a tuple of one for each, or "
-                    f"derive from nn.Loss if it is a loss, where the prediction alone has one."
-                )
-            returned = (returned, *[None] * len(rest))  # targets and integers have none
-        if len(returned) != count:
-            raise MismatchError(
-                f"backward returns {len(returned)} gradients for {count} inputs. It should return one for each."
-            )
-        expected = [name for name, _ in tree.named_leaves(self.inputs)]
+        point = self.inputs | self.parameters
+        gradients = dict(zip(point, back(upstream), strict=True))
+        names = [name for name, _ in tree.named_leaves(point)]
         try:
-            pairs = tree.pairs(list(self.inputs.values()), returned)
+            pairs = tree.pairs(list(point.values()), list(gradients.values()))
         except ValueError:
-            got = [name for name, _ in tree.named_leaves(dict(zip(names, returned, strict=True)))]
+            expected, got = (
+                ", ".join(name for name, leaf in tree.named_leaves(nest) if leaf is not None)
+                for nest in (self.inputs, {name: gradients[name] for name in self.inputs})
+            )
             raise MismatchError(
-                f"backward returns gradients for {', '.join(got) or 'nothing'}. It should return them for "
-                f"{', '.join(expected)}, nested as forward got those."
+                f"backward returns gradients for {got or 'nothing'}. It should return them for {expected}, nested as "
+                f"forward got those."
             ) from None
-        gradients = {name: gradient for name, (_, gradient) in zip(expected, pairs, strict=True)}
-        return gradients | {name: p.grad for name, p in replica.named_parameters()}
+        return {name: gradient for name, (_, gradient) in zip(names, pairs, strict=True)}
 
     def repeat(
-        self, replica: Module | None = None, upstream: Any = None, advanced: bool = False
+        self, pull: Pull | None = None, upstream: Any = None, advanced: bool = False
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Run forward and backward once more; return the outputs and the gradients.
 
         Args:
-            replica: a copy that has a past; its buffers and generators are put back. None for a fresh one.
+            pull: an instance that has a past; None for a fresh one.
             upstream: what to give to backward in place of `self.upstream`.
             advanced: whether random numbers are drawn between forward and backward.
         """
-        replica = copy.deepcopy(self.module) if replica is None else replica
-        ModuleState(self.module).restore(replica)
-        outputs = tree.ravel(self.forward(replica)[1])
+        pull = self.subject.instance() if pull is None else pull
+        run = self.forward(pull)
+        outputs = tree.ravel(run.output)
         if advanced:
-            advance(replica)
-        gradients = self.backward(replica, copy.deepcopy(self.upstream if upstream is None else upstream))
+            self.subject.advance(pull)
+        gradients = self.backward(run.back, copy.deepcopy(self.upstream if upstream is None else upstream))
         return outputs, {name: np.array(gradients[name]) for name in self.gradients}
 
     # ---- other points
@@ -165,8 +163,8 @@ class Experiment:
         """
         other = self._copy()
         self.random_state.restore()
-        advance(other.module)
-        other.random_state = RandomState()
+        other.subject = self.subject.redrawn()
+        other.random_state = RandomState(self.subject.sources)
         for array in other.arrays.values():
             if within and array.size:
                 array[...] = rng.choice(array.ravel(), array.shape)
@@ -176,7 +174,7 @@ class Experiment:
         return other
 
     def _copy(self) -> Experiment:
-        other = Experiment(self.module, self.inputs, self.random_state)
+        other = Experiment(self.subject, self.random_state, self.inputs, self.parameters)
         other.arrays = {name: other.arrays[name] for name in self.arrays}
         other.upstream, other.gradients = self.upstream, self.gradients
         return other
@@ -186,14 +184,3 @@ def _contract(array: np.ndarray, rng: np.random.Generator) -> None:
     """Move each entry by up to 2 % toward the mean."""
     if array.size:
         array += 0.02 * rng.random(array.shape) * (array.mean() - array)
-
-
-def _plain_arrays(module: Module) -> dict[str, np.ndarray]:
-    """Return the float arrays among the attributes of a module and those inside it, by dotted name."""
-    return {
-        f"{path}.{name}".lstrip("."): leaf
-        for path, part in module.named_modules()
-        for key, value in vars(part).items()
-        for name, leaf in tree.named_leaves(value, key)
-        if key != "_saved" and isinstance(leaf, np.ndarray) and tree.is_floating(leaf)
-    }

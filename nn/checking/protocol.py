@@ -12,50 +12,48 @@ from typing import Any
 import numpy as np
 
 from .. import tree
-from ..losses.base import Loss
-from ..module import Module
-from .experiment import Experiment, MismatchError
+from .experiment import Experiment
+from .pull import MismatchError
 from .report import Fault
 
 
-def examine(experiment: Experiment, optional: set[str], rng: np.random.Generator, ones: bool) -> list[Fault]:
-    """Run forward and backward on a fresh copy, and then on one that has a past; return what is wrong.
+def examine(experiment: Experiment, rng: np.random.Generator) -> list[Fault]:
+    """Run forward and backward on a fresh instance, and then on one that has a past; return what is wrong.
 
-    The experiment gets its upstream gradient, and the gradients that can be compared.
+    The experiment gets its upstream gradient, and the gradients that can be compared. Arrays that backward passes by
+    and may are taken out of it.
 
     Args:
-        experiment: the point. Arrays that backward passes by and may are taken out of it.
-        optional: inputs that may come back without a gradient.
+        experiment: the point.
         rng: where the upstream gradient is drawn from.
-        ones: whether the upstream gradient is ones instead.
     """
-    replica = copy.deepcopy(experiment.module)
-    inputs, y = experiment.forward(replica)
+    subject = experiment.subject
+    run = experiment.forward()
     experiment.random_state = experiment.random_state.drawn()  # the rest needs no care from here on: that spares time
-    outputs = tree.ravel(y)
-    faults = [*_changes("forward", experiment, replica, inputs), *_output_flaws(y)]
+    outputs = tree.ravel(run.output)
+    faults = [*_changes("forward", experiment, run.values), *_output_flaws(run.output, subject.narrow)]
     if faults:
         return faults
     if not outputs.size:
         raise ValueError("gradcheck expects an output of floating numbers, got none: there is nothing to differentiate")
-    if not _agree(experiment.value, outputs):
-        return [Fault("forward", "random forward", RANDOM_FORWARD)]
+    if not agree(experiment.value, outputs):
+        return [Fault("forward", "random forward", RANDOM_FORWARD.format(subject.pinned))]
 
     def draw(leaf: Any) -> np.ndarray | None:
-        values = np.ones(np.shape(leaf)) if ones else rng.normal(size=np.shape(leaf))
+        values = np.ones(np.shape(leaf)) if subject.scalar else rng.normal(size=np.shape(leaf))
         return np.asarray(values) if tree.is_floating(leaf) else None
 
-    upstream = tree.map(draw, y)
+    upstream = tree.map(draw, run.output)
     grad_output = copy.deepcopy(upstream)
     mismatch = None
     try:
-        gradients = experiment.backward(replica, grad_output)
+        gradients = experiment.backward(run.back, grad_output)
     except MismatchError as error:
         mismatch = error
     except Exception as error:
         return [_raised(error, upstream)]
-    faults += _changes("backward", experiment, replica, inputs)
-    for name, before, after in (("grad_output", upstream, grad_output), ("the output", outputs, y)):
+    faults += _changes("backward", experiment, run.values)
+    for name, before, after in (("grad_output", upstream, grad_output), ("the output", outputs, run.output)):
         if not np.array_equal(tree.ravel(before), tree.ravel(after)):
             text = f"backward writes into {name}, which is not its own: others read it too. Let it work on a copy."
             faults.append(Fault("backward", "changed in place", text))
@@ -64,14 +62,14 @@ def examine(experiment: Experiment, optional: set[str], rng: np.random.Generator
 
     experiment.upstream = upstream
     for name, array in list(experiment.arrays.items()):
-        if gradients[name] is None and name in optional:
+        if gradients[name] is None and name in subject.optional:
             del experiment.arrays[name]
         elif flaw := _flaw(name, gradients[name], array, experiment, upstream):
             faults.append(flaw)
         else:
             experiment.gradients[name] = np.array(gradients[name])
     if not faults:  # they would show again in what follows
-        faults = [*_with_a_past(experiment, rng), *_default_upstream(experiment, y)]
+        faults = [*_with_a_past(experiment, rng), *subject.promises(experiment)]
     for fault in faults:
         if fault.kind in ("random backward", "stale values"):
             experiment.gradients.pop(fault.name, None)  # there is not one gradient to measure
@@ -80,27 +78,23 @@ def examine(experiment: Experiment, optional: set[str], rng: np.random.Generator
 
 RANDOM_FORWARD = (
     "forward gives different outputs for the same inputs and the same random state, so that nothing can be compared. "
-    "Random numbers must come from nn's generator, or from a NumPy Generator that is an attribute of the module."
+    "Random numbers must come from {}."
 )
 
 
-def _changes(who: str, experiment: Experiment, replica: Module, inputs: list[Any]) -> Iterator[Fault]:
+def _changes(who: str, experiment: Experiment, values: list[Any]) -> Iterator[Fault]:
     """Report where inputs or parameters are not what they were."""
-    given = dict(zip(experiment.inputs, inputs, strict=True))
-    for (name, before), (_, after) in zip(tree.named_leaves(experiment.inputs), tree.named_leaves(given), strict=True):
+    point = experiment.inputs | experiment.parameters
+    given = dict(zip(point, values, strict=True))
+    for (name, before), (_, after) in zip(tree.named_leaves(point), tree.named_leaves(given), strict=True):
         if not np.array_equal(before, after):
             text = f"{who} writes into its argument, {name}, which is the caller's. Let it work on a copy."
-            yield Fault(who, "changed in place", text)
-    known = dict(experiment.module.named_parameters())
-    for name, p in replica.named_parameters():
-        if name not in known:
-            raise ValueError(f"forward makes the parameter {name}: call the module once before it is checked")
-        if not np.array_equal(known[name].data, p.data):
-            text = f"{who} changes the values of {name}. That is for an optimizer to do, between the passes."
+            if name in experiment.parameters:
+                text = f"{who} changes the values of {name}. That is for an optimizer to do, between the passes."
             yield Fault(who, "changed in place", text)
 
 
-def _output_flaws(y: Any) -> Iterator[Fault]:
+def _output_flaws(y: Any, narrow: str) -> Iterator[Fault]:
     """Report outputs that cannot be differentiated."""
     for name, leaf in tree.named_leaves(y, "output"):
         array = np.asarray(leaf)
@@ -108,7 +102,7 @@ def _output_flaws(y: Any) -> Iterator[Fault]:
             text = (
                 f"forward returns {array.dtype} for float64 inputs and parameters. The {name} should have their dtype."
             )
-            yield Fault("forward", "wrong dtype", text)
+            yield Fault("forward", "wrong dtype", " ".join(filter(None, [text, narrow])))
         elif not np.isfinite(array).all():
             place = f" at {_index(np.argwhere(~np.isfinite(array))[0])}" if array.ndim else ""
             text = f"The {name} is {array[~np.isfinite(array)][0]}{place}, which has no derivative."
@@ -180,31 +174,31 @@ def _raised(error: Exception, upstream: Any) -> Fault:
 
 
 def _with_a_past(experiment: Experiment, rng: np.random.Generator) -> Iterator[Fault]:
-    """Go through a copy that has seen other inputs, twice, and report where its past shows."""
-    returned = dict(tree.named_leaves(experiment.inputs))
-    replica = copy.deepcopy(experiment.module)
+    """Go through an instance that has seen other inputs, twice, and report where its past shows."""
+    pull = experiment.subject.instance()
     with contextlib.suppress(Exception), np.errstate(all="ignore"):  # inputs near good ones may be refused
-        experiment.moved(rng).forward(replica)
+        experiment.moved(rng).forward(pull)
     try:
         _, advanced = experiment.repeat(advanced=True)
-        outputs, once = experiment.repeat(replica)
-        _, twice = experiment.repeat(replica)
+        outputs, once = experiment.repeat(pull)
+        _, twice = experiment.repeat(pull)
     except Exception as error:
         text = f"The first pass went well, and a later one of the same object raised {type(error).__name__}: {error}."
         yield Fault("backward", "stale values", text, cause=error)
         return
-    if not _agree(outputs, experiment.value):
-        yield Fault("forward", "stale values", "The output depends on what the module was called with before.")
+    added = set(experiment.parameters) if experiment.subject.accumulates else set()
+    if not agree(outputs, experiment.value):
+        yield Fault("forward", "stale values", "The output depends on what it was called with before.")
         return
     for name, first in experiment.gradients.items():
-        if not _agree(advanced[name], first):
+        if not agree(advanced[name], first):
             yield Fault(name, "random backward", RANDOM_BACKWARD)
-        elif not _agree(once[name], first):
+        elif not agree(once[name], first):
             yield Fault(name, "stale values", STALE_VALUES)
-        elif name in returned and not _agree(twice[name], first):
+        elif name not in added and not agree(twice[name], first):
             text = "The gradient changes when the same passes are repeated. Is it added to an old one?"
             yield Fault(name, "stale values", text)
-        elif name not in returned and not _agree(twice[name], 2 * first):
+        elif name in added and not agree(twice[name], 2 * first):
             yield Fault(name, "overwritten", OVERWRITTEN)
 
 
@@ -222,27 +216,13 @@ OVERWRITTEN = (
 )
 
 
-def _default_upstream(experiment: Experiment, y: Any) -> Iterator[Fault]:
-    """Report where a loss's backward without an argument is not the one with ones."""
-    if not isinstance(experiment.module, Loss):
-        return
-    replica = copy.deepcopy(experiment.module)
-    try:
-        experiment.forward(replica)
-        alone = replica.backward()
-        experiment.forward(replica)
-        with_ones = replica.backward(tree.map(lambda leaf: np.ones(np.shape(leaf)), y))
-    except Exception as error:
-        text = f"backward() without an argument raised {type(error).__name__}: {error}."
-        yield Fault("backward", "raised", text, cause=error)
-        return
-    if not _agree(tree.ravel(alone), tree.ravel(with_ones)):
-        text = "backward() without an argument differs from backward(1.0). It should mean ones."
-        yield Fault("backward", "default upstream", text)
+def agree(a: np.ndarray, b: np.ndarray) -> bool:
+    """Return whether two arrays are the same but for rounding.
 
-
-def _agree(a: np.ndarray, b: np.ndarray) -> bool:
-    """Return whether two arrays are the same but for rounding."""
+    Example:
+        >>> agree(np.ones(2), np.ones(2) + 1e-15)
+        True
+    """
     return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.abs(b).max(initial=0)))
 
 

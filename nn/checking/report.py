@@ -22,7 +22,7 @@ class Fault:
             "not summed", "summed twice", "mixed samples", "partly right", "elementwise slip", "extra term", "missing
             term", "unknown", "not measurable"; or else: "missing", "wrong count", "wrong shape", "wrong dtype", "not
             finite", "changed in place", "overwritten", "stale values", "random forward", "random backward", "default
-            upstream", "raised".
+            upstream", "raised", "not as declared".
         message: sentences on it, with the evidence in numbers.
         modes: where it shows: "train", "eval", or both.
         worst: the entries that are off the most: index, the gradient that backward gave, the measured one.
@@ -50,11 +50,12 @@ class Report:
     """What `gradcheck` has found: true if all is well, and a page of text when it is printed.
 
     Attributes:
-        module: the module's repr.
-        modes: those that were looked at: "train", "eval", or both.
+        module: the module's repr, or what else was checked.
+        modes: those that were looked at: "train", "eval", or both; none where there is no such thing.
         errors: by array, by how much its gradient is off at most, relative to its largest entry.
         faults: the mistakes.
         skipped: by input, why it has no gradient to check.
+        declared: by array, what its gradient was declared to be in place of the derivative.
         unseen: by array, of what entries nothing was proven, their gradient being zero at every point tried.
         notes: what else there is to know.
         inside: by name, the reports on the innermost modules inside that are wrong by themselves.
@@ -71,6 +72,7 @@ class Report:
     errors: dict[str, float] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    declared: dict[str, str] = field(default_factory=dict)
     unseen: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     inside: dict[str, Report] = field(default_factory=dict)
@@ -122,7 +124,8 @@ class Report:
         title = self.module if len(self.module) < 50 and "\n" not in self.module else self.module.partition("(")[0]
         title += f" in {self.modes[0]} mode" if len(self.modes) == 1 else ""
         if self:
-            return f"{title}: all gradients {'that could be seen ' if self.unseen else ''}are right"
+            declared = " or as declared" if self.declared else ""
+            return f"{title}: all gradients {'that could be seen ' if self.unseen else ''}are right{declared}"
         names = list(dict.fromkeys(fault.name for fault in self.faults))
         arrays = [name for name in names if name not in ("forward", "backward")]
         said = [f"{name} is at fault" for name in names if name not in arrays]
@@ -140,7 +143,8 @@ class Report:
         rows = [["gradient of", "error", ""]]
         for name in dict.fromkeys([*self.errors, *kinds]):
             error = (f"{self.errors[name]:.0e}" if self.errors[name] else "0") if name in self.errors else "-"
-            rows.append([name, error, f"WRONG: {', '.join(kinds[name])}" if name in kinds else "right"])
+            right = f"as declared: {self.declared[name]}" if name in self.declared else "right"
+            rows.append([name, error, f"WRONG: {', '.join(kinds[name])}" if name in kinds else right])
         return rows + [[name, "-", why] for name, why in self.skipped.items()]
 
     def _title(self, fault: Fault) -> str:

@@ -1,11 +1,11 @@
-"""State that outlives a call, pinned so that every run of a module sees the same: generators and buffers."""
+"""State that outlives a call, pinned so that every run sees the same: generators, and a module's buffers."""
 
 from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,15 +26,26 @@ def _set_numpy_state(state: tuple) -> None:
     np.random.set_state((name, np.frombuffer(key, np.uint32), *rest))  # noqa: NPY002
 
 
-_GLOBAL_STATES: list[tuple[Callable[[], Any], Callable[[Any], None]]] = [
-    (get_rng_state, set_rng_state),
-    (_get_numpy_state, _set_numpy_state),
-    (random.getstate, random.setstate),
-]
+class Source(NamedTuple):
+    """A generator that any code can reach: how to get its state and put it back, and how to draw from it."""
+
+    get: Callable[[], Any]
+    put: Callable[[Any], None]
+    draw: Callable[[], Any]
+
+
+SOURCES = (
+    Source(get_rng_state, set_rng_state, lambda: default_generator().random()),
+    Source(_get_numpy_state, _set_numpy_state, np.random.random),
+    Source(random.getstate, random.setstate, random.random),
+)
 
 
 class RandomState:
-    """The state of the generators that any module can reach: the library's, NumPy's old global one and Python's.
+    """The state of the generators that any code can reach: the library's, NumPy's old global one and Python's.
+
+    Args:
+        sources: others, in place of these three.
 
     Example:
         >>> state = RandomState()
@@ -44,18 +55,18 @@ class RandomState:
         True
     """
 
-    def __init__(self) -> None:
-        self._states = [(get, put, get()) for get, put in _GLOBAL_STATES]
+    def __init__(self, sources: Iterable[Source] = SOURCES) -> None:
+        self._states = [(source, source.get()) for source in sources]
 
     def restore(self) -> None:
         """Put the generators back."""
-        for _, put, state in self._states:
-            put(state)
+        for source, state in self._states:
+            source.put(state)
 
     def drawn(self) -> RandomState:
         """Return the part of this that has been drawn from, since it does not stand as it stood."""
         part = copy.copy(self)
-        part._states = [(get, put, state) for get, put, state in self._states if get() != state]
+        part._states = [(source, state) for source, state in self._states if source.get() != state]
         return part
 
 
@@ -85,8 +96,8 @@ class ModuleState:
                 generator.bit_generator.state = self._generators[name]  # in place: modules may share one
 
 
-def advance(module: Module) -> None:
-    """Draw from every generator within a module's reach, so that whoever draws next draws something else.
+def advance(module: Module | None = None, sources: Iterable[Source] = SOURCES) -> None:
+    """Draw from every generator within reach, a module's own too, so that whoever draws next draws something else.
 
     Example:
         >>> state = RandomState()
@@ -94,7 +105,7 @@ def advance(module: Module) -> None:
         >>> len(state.drawn()._states)
         3
     """
-    own = [generator.random for generator in named_generators(module).values()]
-    draws: list[Callable[[], Any]] = [default_generator().random, np.random.random, random.random, *own]
-    for draw in draws:
-        draw()
+    for source in sources:
+        source.draw()
+    for generator in named_generators(module).values() if module else ():
+        generator.random()

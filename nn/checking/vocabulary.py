@@ -92,10 +92,7 @@ def _quantities(e: Evidence) -> Iterator[tuple[str, str, float]]:
                 ("P", f"the number of positions in the {name}", positions),
                 ("M", f"the number of positions in the {name}, times the batch", shape[0] * positions),
             ]
-    for path, part in e.experiment.module.named_modules():
-        for name, value in vars(part).items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                quantities.append((f"{path}.{name}".lstrip("."), "a setting", value))
+    quantities += [(name, "a setting", value) for name, value in e.experiment.subject.settings.items()]
     seen = {0.0, 1.0}
     for symbol, meaning, value in quantities:
         if value not in seen and math.isfinite(value):
