@@ -3,6 +3,7 @@
 import copy
 import math
 import threading
+import time
 import weakref
 from collections import OrderedDict
 
@@ -292,6 +293,26 @@ def test_losses_of_two_models_may_be_gone_back_through_in_any_order(pair):
     second.backward(b.backward())
 
 
+def test_a_loss_watches_only_the_model_that_its_prediction_came_from():
+    watched, other, criterion = nn.Sequential(nn.ReLU()), nn.ReLU(), nn.MSELoss()
+    x = np.ones((4, 2))
+    watched(x)
+    criterion(other(x), x)
+    watched(x)
+    other.backward(criterion.backward())
+
+
+def test_an_evaluation_without_gradients_does_not_end_the_watch():
+    model, criterion = nn.Sequential(nn.ReLU()), nn.MSELoss()
+    x = np.ones((4, 2))
+    criterion(model(x), x)
+    with nn.no_grad():
+        criterion(model(x), x)
+    model(x)
+    with pytest.raises(RuntimeError, match="earlier forward"):
+        criterion.backward()
+
+
 def test_two_losses_of_one_prediction():
     model = nn.Sequential(nn.Linear(2, 1))
     a, b = nn.MSELoss(), nn.L1Loss()
@@ -351,6 +372,7 @@ def test_one_model_in_two_threads_gives_the_right_gradient_or_an_error():
         x = np.full((3, 3), value)
         for _ in range(300):
             layer(x)
+            time.sleep(0)  # the other thread's turn
             try:
                 g = layer.backward(np.ones_like(x))
             except RuntimeError:
