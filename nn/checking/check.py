@@ -14,6 +14,7 @@ from ..losses.base import Loss
 from ..module import Module, watching
 from ..parameter import NUMERIC
 from ..random import default_generator
+from .composite import misled
 from .diagnosis import diagnose
 from .evidence import Evidence
 from .experiment import Experiment
@@ -100,6 +101,7 @@ def gradcheck(
         if not report and any(prototype.children()):
             settings = {"training": training, "full": full, "tolerance": tolerance, "generator": seed}
             report.inside = _inside(prototype.train(report.faults[0].modes[0] == "train"), point, settings)
+            check.report_misled(prototype, point, report)
     finally:
         state.restore()
     if raise_exception and not report:
@@ -223,6 +225,13 @@ class _Check:
                 report.add([*known, *self.wrong(experiment, opposite, report)], [experiment.mode])
         return report
 
+    def report_misled(self, module: Module, inputs: dict[str, Any], report: Report) -> None:
+        """Enter into the report which module inside is given a wrong upstream gradient, if one is."""
+        with contextlib.suppress(Exception):  # what cannot be watched is passed by
+            experiment = Experiment(module, inputs, self.state)
+            self.examined(experiment)
+            report.add(misled(experiment, set(report.inside), self.rng()), [experiment.mode])
+
     def examined(self, experiment: Experiment) -> list[Fault]:
         """Run the passes at the point; return what is wrong with them, whatever the numbers."""
         try:
@@ -332,7 +341,7 @@ class _Check:
                 if comparison.sample is not None:
                     wrong.add(key)
                     true[key] = comparison.sample.numeric
-        return Evidence(name, experiment, other_mode, sample, self.chained, true, wrong)
+        return Evidence(name, experiment, other_mode, sample, self.chained, true, wrong, experiment.g)
 
 
 # ---- what is wrong
