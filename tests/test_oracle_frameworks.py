@@ -157,14 +157,16 @@ def test_what_cannot_be_copied_is_used_as_it_is(torch):
     class Locked(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.linear, self.generator = torch.nn.Linear(4, 2), (i for i in range(3))  # a generator has no copy
+            self.linear, self.norm = torch.nn.Linear(4, 2), torch.nn.BatchNorm1d(4).double()
+            self.generator = (i for i in range(3))  # which has no copy
 
         def forward(self, x):
-            return self.linear(x)
+            return self.linear(self.norm(x))
 
     net = Locked()
     net.eval()
     assert checking.torch(net, torch.tensor(X)) and not net.training and net.linear.weight.dtype == torch.float32
+    assert not net.norm.running_mean.any() and net.norm.num_batches_tracked == 0
 
 
 def test_chance_of_pytorch_is_pinned(torch):

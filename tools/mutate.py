@@ -33,7 +33,7 @@ TARGETS = {
         ("cases", "bad_input", "numbers", "module", "branch", "equations"),
     ),
     "mathematics": (("nn/mathematics/*",), ("language", "equations", "derivation")),
-    "checking": (("nn/checking/*", "nn/tree"), ("tree", "measure", "checking")),
+    "checking": (("nn/checking/*", "nn/tree"), ("tree", "measure", "checking", "oracle", "oracle_program")),
     "graph": (("nn/graph/*",), ("graph", "derivation", "explain")),
     "optim": (("optim/*",), ("optim", "lr_scheduler")),
 }

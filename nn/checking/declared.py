@@ -62,6 +62,8 @@ class Declaration:
         if loose := int(np.count_nonzero(gradient[stopped])):
             text = f"{self._declared(name)}. It is not zero in {loose} of the {stopped.sum()} entries that should be."
             return 1.0, Fault(name, "not as declared", text)
+        if stopped.all():
+            return 0.0, None
         array, through = experiment.arrays[name], experiment.arrays[name][~stopped]
 
         def outputs() -> np.ndarray:
