@@ -13,6 +13,7 @@ import numpy as np
 from .. import tree
 from ..module import Module
 from ..random import default_generator
+from .composite import misled
 from .declared import Declaration, Meant, declarations
 from .diagnosis import diagnose
 from .evidence import Evidence
@@ -186,6 +187,8 @@ def check_subject(
             settings: Settings = {"training": training, "full": full, "tolerance": tolerance, "generator": seed}
             settings["raise_exception"] = False
             report.inside = _inside(faulty, settings)
+            if faulty.module is not None and any(faulty.module.children()):
+                check.report_misled(faulty, report)
     finally:
         state.restore()
     if raise_exception and not report:
@@ -253,6 +256,13 @@ class _Check:
         for note in first.notes(one):
             report.note(note)
         return report
+
+    def report_misled(self, subject: Subject, report: Report) -> None:
+        """Enter into the report which module inside is given a wrong upstream gradient, if one is."""
+        with contextlib.suppress(Exception):  # what cannot be watched is passed by
+            experiment = Experiment(subject, self.state)
+            self.examined(experiment)
+            report.add(misled(experiment, set(report.inside), self.rng()), [experiment.mode])
 
     def examined(self, experiment: Experiment) -> list[Fault]:
         """Run the passes at the point; return what is wrong with them, whatever the numbers."""
@@ -368,7 +378,7 @@ class _Check:
                 if comparison.sample is not None:
                     wrong.add(key)
                     true[key] = comparison.sample.numeric
-        return Evidence(name, experiment, other_mode, sample, experiment.subject.scalar, true, wrong)
+        return Evidence(name, experiment, other_mode, sample, experiment.subject.scalar, true, wrong, experiment.g)
 
 
 # ---- what is wrong

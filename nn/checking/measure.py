@@ -133,6 +133,7 @@ class Sample(NamedTuple):
     grid: the indices along each axis.
     analytic, numeric: the gradient that backward gave, and the measured one.
     error, judged, outside: as in a Verdict; the error is relative to the largest entry.
+    jacobian: the derivative of each output by each entry, one axis more; None where that is too much to keep.
     """
 
     grid: tuple[np.ndarray, ...]
@@ -141,6 +142,7 @@ class Sample(NamedTuple):
     error: np.ndarray
     judged: np.ndarray
     outside: np.ndarray
+    jacobian: np.ndarray | None
 
     @property
     def wrong(self) -> np.ndarray:
@@ -222,9 +224,14 @@ class NumericalGradient:
         chosen = np.arange(self.gradient.size).reshape(self.shape)[np.ix_(*grid)]
         entries = chosen.ravel()
         numeric, gap = np.empty((2, entries.size))
+        jacobian = np.empty((entries.size, self.g.size)) if entries.size * self.g.size <= MEMORY else None
+        value = self.function.value
         for i, entry in enumerate(entries):
-            first, second, distance = self.difference(int(entry), STEP * self.units[entry])
-            numeric[i], gap[i] = first / distance, 2 * second / distance
+            above, below, distance = self.function.around(int(entry), STEP * self.units[entry])
+            if jacobian is not None:
+                jacobian[i] = (above - below) / distance
+            numeric[i] = np.dot(self.g, above - below) / distance
+            gap[i] = 2 * abs(np.dot(self.g, above - 2 * value + below)) / distance
         analytic = self.gradient[entries]
         scale = max(self.floor, float(np.abs(numeric[np.isfinite(numeric)]).max(initial=0)))
         error = np.array([self.error(difference, scale) for difference in analytic - numeric])
@@ -239,7 +246,11 @@ class NumericalGradient:
             numeric[i], error[i], judged[i], outside[i] = verdict
             numeric[i] /= unit
             confirmed += int(verdict.wrong)
-        return Sample(grid, *(array.reshape(chosen.shape) for array in (analytic, numeric, error, judged, outside)))
+        kept = None if jacobian is None else jacobian.reshape(*chosen.shape, -1)
+        analytic, numeric, error, judged, outside = (
+            array.reshape(chosen.shape) for array in (analytic, numeric, error, judged, outside)
+        )
+        return Sample(grid, analytic, numeric, error, judged, outside, kept)
 
     # ---- what a derivative is worth
 
