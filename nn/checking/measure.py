@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 STEP = 1e-6  # relative to the entry: near the cube root of the precision, where rounding and curvature weigh alike
-STEPS = 10.0 ** -np.arange(2, 9)  # the steps that are tried where that one does not convince
+# The steps that are tried where that one does not convince. Their ratios are uneven: outputs that are rounded to a grid
+# answer to steps in exact powers of ten with errors that agree.
+STEPS = 10.0 ** -np.arange(2, 9) * [1.0, 0.83, 1.13, 0.91, 1.19, 0.87, 1.07]
 FLOOR = 1e-5  # a derivative this much smaller than value over argument counts as zero, and is compared absolutely
 DOUBT = 1e-5  # a derivative that is not known to so much, relatively, judges nothing
 GAP = 1e-3  # derivatives to the left and the right, by a single step, that differ by more may be those of a kink
@@ -216,6 +218,13 @@ class NumericalGradient:
                 errors.append(abs(np.dot(self.gradient[half], distance) - first))
             where = halves[0] if errors[0] > errors[1] else halves[1]
         return where.start
+
+    def among_ties(self, rng: np.random.Generator) -> Verdict | None:
+        """Judge by a direction in which equal entries stay equal, as the largest do; None where none are equal."""
+        values, group = np.unique(self.function.array, return_inverse=True)
+        if values.size == self.gradient.size:
+            return None
+        return self.along(self.units * rng.uniform(0.5, 1.5, values.size)[group.reshape(-1)])
 
     # ---- entry by entry
 
