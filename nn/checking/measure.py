@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ DOUBT = 1e-5  # a derivative that is not known to so much, relatively, judges no
 GAP = 1e-3  # derivatives to the left and the right, by a single step, that differ by more may be those of a kink
 EPS = float(np.finfo(np.float64).eps)
 SAMPLE = 64  # how many entries are measured one by one; arrays of no more are measured whole
+LEAST = 16  # how many of them at least, where forward is slow
+PATIENCE = 0.3  # seconds that measuring a sample may take, and so may each set of further measurements
 MEMORY = 2**24  # how many numbers the Jacobian of all outputs by these entries may take
 MOST = 0.5  # of the entries must be good to judge by, before any of them is called wrong
 SETTLED = 4  # how many entries that look wrong are measured in many steps before the rest is believed
@@ -47,14 +50,22 @@ class Function:
         self.outputs = outputs
         self.array = array
         self.value = np.ravel(outputs()) if value is None else value
+        self.calls, self.seconds = 0, 0.0
+
+    @property
+    def cost(self) -> float:
+        """The seconds that a call takes, of those so far."""
+        return self.seconds / max(self.calls, 1)
 
     def at(self, where: Where, entries: Any) -> np.ndarray:
         """Return the outputs where some entries of the array are others; NaN where there are none."""
+        start = time.perf_counter()
         with replaced(self.array, entries, where), np.errstate(all="ignore"):
             try:
                 y = np.ravel(self.outputs())
             except Exception:
                 y = np.zeros(0)
+        self.calls, self.seconds = self.calls + 1, self.seconds + time.perf_counter() - start
         return y if y.shape == self.value.shape else np.full_like(self.value, np.nan)
 
     def around(self, where: Where, step: Any, at: Any = None) -> tuple[np.ndarray, np.ndarray, Any]:
@@ -349,6 +360,7 @@ def compare(
         along = numerical.along(numerical.direction(slice(None), rng))
         if along.judged and not along.wrong:
             return Comparison(along.error, 1, 0, None)
+        few = int(np.clip(PATIENCE / (2 * function.cost), min(few, LEAST), few))
         sample = numerical.sample(grid(shape, few))
         error = max(along.error if along.judged else 0.0, sample.worst)
         unjudged = max(int((~sample.judged).sum()), int(not along.judged))
