@@ -19,7 +19,7 @@ from .diagnosis import diagnose
 from .evidence import Evidence
 from .experiment import Experiment
 from .functions import FunctionSubject
-from .measure import Comparison, Sample, compare
+from .measure import Comparison, NumericalGradient, Sample, compare
 from .modules import ModuleSubject
 from .protocol import examine
 from .pull import Subject
@@ -30,13 +30,18 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 WORST = 5  # entries that a report shows of a wrong gradient
 NEARLY_ZERO = 0.1  # of the entries: where fewer are not zero, a gradient is looked at elsewhere
 ENOUGH = 0.5  # of the entries, not zero at one point or another, are enough
+MOSTLY = 0.5  # of what was measured: where more could not be judged, it is told
 FEW_SAMPLES = 4  # where fewer come in, a wrong gradient can look right by chance
 POINTS = 4  # further ones that are looked at, in any case for few samples, else until entries enough were not zero
 MOST_POINTS = 10  # further ones that are looked at where all entries stay zero
 
 NOT_MEASURABLE = (
     "Central differences with steps of many sizes contradict one another, here and nearby: forward jumps, or computes "
-    "in a lower precision than float64. Nothing can be said of the gradient."
+    "in a lower precision than float64. Nothing can be said of the gradient here: try inputs near 1."
+)
+TIES = (
+    "Several entries are equal here, and where they move together the gradient is wrong. Does each of several largest "
+    "get the whole of the gradient? They share it, or the first gets it."
 )
 ELSEWHERE = "right at the given point, and wrong at another point, drawn at random: the numbers are from there."
 
@@ -298,8 +303,13 @@ class _Check:
                 faults.append(_fault(self.evidence(name, results, sample, other_mode), error))
                 if name in further:
                     report.note(f"{name}: {ELSEWHERE}")
+            elif among_ties := self.among_ties(experiment, name, unjudged > 0 or point is not experiment):
+                faults.append(among_ties)
             elif unjudged == measured > 0:
                 faults.append(Fault(name, "not measurable", NOT_MEASURABLE))
+            elif unjudged > MOSTLY * measured:
+                text = f"{name}: {unjudged} of {measured} entries could not be judged; nothing was proven of those."
+                report.unseen[name] = f"{text} Does forward compute in float32, or far from numbers near 1?"
             elif unjudged:
                 entries = f"{unjudged} of {measured} entries"
                 report.note(f"{name}: {entries} could not be judged, at a kink, a tie or an edge, or for float32.")
@@ -320,6 +330,14 @@ class _Check:
             if sides:
                 return next((side for side in sides if side.wrong), sides[0])
         return here
+
+    def among_ties(self, experiment: Experiment, name: str, kinked: bool) -> Fault | None:
+        """Report a gradient that is wrong where equal entries move together; not asked for where nothing has a kink."""
+        if not kinked:
+            return None
+        function, gradient = experiment.function(name), experiment.gradients[name]
+        verdict = NumericalGradient(function, gradient, experiment.g, self.tolerance).among_ties(self.rng())
+        return Fault(name, "shared out", TIES) if verdict is not None and verdict.wrong else None
 
     def judge_further(self, experiment: Experiment, results: dict[str, _Result], report: Report) -> dict[str, _Result]:
         """Judge gradients that are zero nearly everywhere, that few samples made, or that may be remembered elsewhere.

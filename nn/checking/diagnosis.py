@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import tree
 from .evidence import SAME, Evidence
-from .measure import STEP, replaced
+from .measure import PATIENCE, STEP, replaced
 from .structure import (
     coupling,
     factor_by_output,
@@ -53,7 +53,7 @@ def diagnose(evidence: Evidence) -> tuple[str, str]:
 def _first(evidence: Evidence, questions: tuple[Callable[[Evidence], Diagnosis], ...]) -> tuple[str, str] | None:
     """Return the first diagnosis that fits."""
     with np.errstate(all="ignore"):
-        for ask in questions:
+        for ask in itertools.takewhile(lambda _: evidence.patient, questions):
             with contextlib.suppress(Exception):  # evidence can be odder than a diagnosis foresees: others may fit
                 for diagnosis in ask(evidence):
                     return diagnosis
@@ -172,6 +172,8 @@ def parameter_turned(e: Evidence) -> Diagnosis:
     for name, array in e.experiment.arrays.items():
         if name in inputs or name == e.name or array.ndim < 2:
             continue
+        if 2 * e.analytic.size * e.cost > PATIENCE:
+            return
         turned = [("reordered", "were reversed along its last two axes", array[..., ::-1, ::-1])]
         for i, k in itertools.combinations(range(array.ndim), 2):
             if array.shape[i] == array.shape[k]:
@@ -402,6 +404,8 @@ def at_one_index(e: Evidence) -> Diagnosis:
     """Ask again with an upstream gradient at one index of an axis alone: what is wrong may be simpler there."""
     for axis, size in enumerate(e.output_shape or ()):
         for index in sorted({0, first_wrong(e, axis), size - 1}) if size > 1 and not e.chained else ():
+            if not e.patient:
+                return
             part = e.at(axis, index)
             if part.numeric.any() and part.wrong.any() and (found := _first(part, QUESTIONS)):
                 kind, text = found
@@ -469,7 +473,7 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     mixed_samples,
     another_derivative,
 )
-DIAGNOSES = (*QUESTIONS, later_wrong, at_one_index)
+DIAGNOSES = (*QUESTIONS, later_wrong, at_one_index)  # the last where there is time
 
 
 # ---- words

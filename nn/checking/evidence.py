@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from .. import tree
 from .experiment import Experiment
-from .measure import STEP, Sample, units
+from .measure import PATIENCE, STEP, Sample, units
 
 SAME = 1e-5  # relative to the largest entry: how precise the evidence is
 CLEAR = 1e-3  # where some entries are right and others wrong, the right ones are so much less off
 PROBES = 256  # how many outputs are probed one at a time
-PATIENCE = 0.3  # seconds that a set of further measurements may take
+ENOUGH = 0.6  # seconds after which no further question is asked
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Evidence:
     true: the true gradients of other arrays of the same shape, by name.
     peers: the names of the module's other wrong gradients.
     g: the upstream gradient, flat.
+    start: when it was gathered.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Evidence:
     true: dict[str, np.ndarray]
     peers: set[str]
     g: np.ndarray
+    start: float = field(default_factory=time.perf_counter)
 
     # ---- the arrays
 
@@ -126,6 +128,11 @@ class Evidence:
         """Return what `pulled` does, on the grid."""
         return self.on_grid(self.pulled(g))
 
+    @property
+    def patient(self) -> bool:
+        """Whether there is time for a further question."""
+        return time.perf_counter() - self.start < ENOUGH
+
     # ---- the Jacobian, column by column: backward is linear in the upstream gradient
 
     @cached_property
@@ -171,12 +178,9 @@ class Evidence:
         """Return whether what goes from one index to another along an axis is there, and only scaled by a factor."""
         if len(self.output_shape or ()) <= axis or not self.chosen.size:
             return False
-        across = self.entry_index(axis) != self.output_index(axis)
-        for a, n, rows in zip(self.given.T, self.expected.T, across.T, strict=True):
-            c = self.factor(a[rows], n[rows])
-            if n[rows].any() and c is None:
-                return False
-        return True
+        across = (self.entry_index(axis) != self.output_index(axis)) & self.nonzero
+        pairs = [(a[rows], n[rows]) for a, n, rows in zip(self.given.T, self.expected.T, across.T, strict=True)]
+        return bool(across.any()) and all(self.factor(a, n) is not None for a, n in pairs if n.size)
 
     def entry_index(self, axis: int) -> np.ndarray:
         """Return the index along an axis of each row of the Jacobian."""

@@ -133,13 +133,16 @@ class Experiment:
             upstream: what to give to backward in place of `self.upstream`.
             advanced: whether random numbers are drawn between forward and backward.
         """
+        output, gradients = self.run(pull, upstream, advanced)
+        return tree.ravel(output), {name: np.array(gradients[name]) for name in self.gradients}
+
+    def run(self, pull: Pull | None = None, upstream: Any = None, advanced: bool = False) -> tuple[Any, dict[str, Any]]:
+        """Do what `repeat` does, and return what came back, uncopied."""
         pull = self.subject.instance() if pull is None else pull
         run = self.forward(pull)
-        outputs = tree.ravel(run.output)
         if advanced:
             self.subject.advance(pull)
-        gradients = self.backward(run.back, copy.deepcopy(self.upstream if upstream is None else upstream))
-        return outputs, {name: np.array(gradients[name]) for name in self.gradients}
+        return run.output, self.backward(run.back, copy.deepcopy(self.upstream if upstream is None else upstream))
 
     # ---- other points
 

@@ -22,6 +22,7 @@ NO_PARAMETER = (
     "a float array that is no Parameter, so that it has no gradient to check. An nn.Parameter is trained, an nn.Buffer "
     "kept."
 )
+DOUBLE = "the gradient is float64 where all else is float32. Does a np.zeros want a dtype?"
 
 
 class ModuleSubject(Subject):
@@ -85,6 +86,10 @@ class ModuleSubject(Subject):
         """Draw from the global generators, and from those of the copy."""
         advance(pull.module)
 
+    def own(self, pull: Instance) -> list[np.ndarray]:  # type: ignore[override]
+        """Return the parameters and buffers of the copy."""
+        return [member.data for _, member in pull.module._state()]
+
     # ---- what modules owe besides
 
     def promises(self, experiment: Any) -> Iterator[Fault]:
@@ -113,13 +118,35 @@ class ModuleSubject(Subject):
             yield Fault("backward", "default upstream", text)
 
     def notes(self, experiment: Any) -> list[str]:
-        """Return notes on float arrays that are neither Parameters nor Buffers and that forward does not assign."""
+        """Return notes on gradients in float64, and on float arrays that have no gradient.
+
+        These are neither Parameters nor Buffers, and forward does not assign them.
+        """
         instance = self.instance()
         before = _plain_arrays(instance.module)
         if before:
             experiment.forward(instance)
         after = _plain_arrays(instance.module)
-        return [f"{name}: {NO_PARAMETER}" for name, array in before.items() if after.get(name) is array]
+        return [f"{name}: {DOUBLE}" for name in self._float64_for_float32(experiment)] + [
+            f"{name}: {NO_PARAMETER}" for name, array in before.items() if after.get(name) is array
+        ]
+
+    def _float64_for_float32(self, experiment: Any) -> list[str]:
+        """Return the inputs whose gradient is float64 where they, the parameters and the output are float32."""
+
+        def single(leaf: Any) -> Any:
+            return np.asarray(leaf, np.float32) if tree.is_floating(leaf) else leaf
+
+        instance = Instance(copy.deepcopy(self.module).float(), self._targets)
+        point = [*experiment.inputs.values(), *experiment.parameters.values()]
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):
+            experiment.random_state.restore()
+            y, back = instance(*tree.map(single, copy.deepcopy(point)))
+            if all(np.asarray(leaf).dtype != np.float64 for leaf in tree.leaves(y)):
+                gradients = experiment.backward(back, tree.map(single, experiment.upstream))
+                received = [name for name in experiment.gradients if name not in experiment.parameters]
+                return [name for name in received if np.asarray(gradients[name]).dtype == np.float64]
+        return []
 
     def parts(self) -> Iterator[tuple[str, ModuleSubject]]:
         """Yield the modules inside, children before the parents that call them, each with its first call's inputs."""

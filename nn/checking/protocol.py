@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import tree
 from .experiment import Experiment
-from .pull import MismatchError
+from .pull import MismatchError, Pull
 from .report import Fault
 
 
@@ -175,31 +175,65 @@ def _raised(error: Exception, upstream: Any) -> Fault:
 
 def _with_a_past(experiment: Experiment, rng: np.random.Generator) -> Iterator[Fault]:
     """Go through an instance that has seen other inputs, twice, and report where its past shows."""
-    pull = experiment.subject.instance()
-    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # inputs near good ones may be refused
-        experiment.moved(rng).forward(pull)
+    pull = _called_before(experiment, rng)
     try:
         _, advanced = experiment.repeat(advanced=True)
-        outputs, once = experiment.repeat(pull)
-        _, twice = experiment.repeat(pull)
+        outputs, once = experiment.run(pull)
+        values = {name: np.array(once[name]) for name in experiment.gradients}
+        again, twice = experiment.run(pull)
     except Exception as error:
         text = f"The first pass went well, and a later one of the same object raised {type(error).__name__}: {error}."
         yield Fault("backward", "stale values", text, cause=error)
         return
     added = set(experiment.parameters) if experiment.subject.accumulates else set()
-    if not agree(outputs, experiment.value):
+    if not agree(tree.ravel(outputs), experiment.value):
         yield Fault("forward", "stale values", "The output depends on what it was called with before.")
         return
+    own = experiment.subject.own(pull)
+    if _reused(outputs, again, own):
+        yield Fault("forward", "changed in place", f"The output's {REUSED}")
+    yield from _in_fortran_order(experiment)
     for name, first in experiment.gradients.items():
         if not agree(advanced[name], first):
             yield Fault(name, "random backward", RANDOM_BACKWARD)
-        elif not agree(once[name], first):
+        elif not agree(values[name], first):
             yield Fault(name, "stale values", STALE_VALUES)
+        elif name not in experiment.parameters and _reused(once[name], twice[name], own):
+            yield Fault(name, "changed in place", f"The gradient's {REUSED}")
         elif name not in added and not agree(twice[name], first):
             text = "The gradient changes when the same passes are repeated. Is it added to an old one?"
             yield Fault(name, "stale values", text)
         elif name in added and not agree(twice[name], 2 * first):
             yield Fault(name, "overwritten", OVERWRITTEN)
+
+
+REUSED = (
+    "array is used again for the next call, so that what an earlier call returned changes. Return a new one each time."
+)
+
+
+def _called_before(experiment: Experiment, rng: np.random.Generator) -> Pull:
+    """Return an instance that has been called with other inputs: of another batch size, if it takes them."""
+    other, size = experiment.moved(rng), experiment.samples
+
+    def doubled(leaf: Any) -> Any:
+        return np.concatenate([leaf, leaf]) if np.ndim(leaf) and len(leaf) == size else leaf
+
+    inputs, parameters = list(other.inputs.values()), list(other.parameters.values())
+    for change in (doubled, lambda leaf: leaf):
+        pull = experiment.subject.instance()
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):  # the first axis need not be a batch
+            pull(*tree.map(change, inputs), *copy.deepcopy(parameters))
+            break
+    return pull
+
+
+def _reused(one: Any, other: Any, own: list[np.ndarray]) -> bool:
+    """Return whether what two calls returned lies in the same memory, which is not its own parameters'."""
+    return any(
+        isinstance(a, np.ndarray) and np.may_share_memory(a, b) and not any(np.may_share_memory(a, p) for p in own)
+        for a, b in zip(tree.leaves(one), tree.leaves(other), strict=True)
+    )
 
 
 RANDOM_BACKWARD = (
@@ -213,6 +247,35 @@ STALE_VALUES = (
 OVERWRITTEN = (
     "A second pass does not double the gradient: backward overwrites grad where it should add. Write grad += ...; only "
     "zero_grad clears."
+)
+
+
+def _in_fortran_order(experiment: Experiment) -> Iterator[Fault]:
+    """Report what is another where arrays lie in memory column by column."""
+
+    def fortran(leaf: Any) -> Any:
+        return np.array(leaf, order="F") if isinstance(leaf, np.ndarray) else leaf
+
+    inputs = tree.map(fortran, list(experiment.inputs.values()))
+    experiment.random_state.restore()
+    try:
+        output, back = experiment.subject.instance()(*inputs, *copy.deepcopy(list(experiment.parameters.values())))
+        gradients = experiment.backward(back, tree.map(fortran, experiment.upstream))
+    except Exception as error:
+        text = f"For inputs in Fortran's order, {type(error).__name__} is raised: {error}."
+        yield Fault("backward", "memory order", text, cause=error)
+        return
+    if not agree(tree.ravel(output), experiment.value):
+        yield Fault("forward", "memory order", f"The output is another for inputs {FORTRAN}")
+        return
+    for name, first in experiment.gradients.items():
+        if not agree(np.asarray(gradients[name], float), first):
+            yield Fault(name, "memory order", f"The gradient is another for inputs and grad_output {FORTRAN}")
+
+
+FORTRAN = (
+    "in Fortran's order, with the same numbers: their memory is gone through in an order that holds for C's alone. "
+    'Leave order="A" or "K" away.'
 )
 
 

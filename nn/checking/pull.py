@@ -85,6 +85,10 @@ class Subject:
         """Draw from every generator within the reach of an instance."""
         advance(sources=self.sources)
 
+    def own(self, pull: Pull) -> list[np.ndarray]:
+        """Return the arrays that an instance keeps for good, such as its parameters."""
+        return []
+
     def redrawn(self) -> Self:
         """Return the same with generators of its own further on, if it has any."""
         return self

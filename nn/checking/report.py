@@ -22,9 +22,9 @@ class Fault:
             "shifted", "not summed", "summed twice", "shared out", "not accumulated", "not carried", "mixed samples",
             "partly right", "factor by output", "elementwise slip", "extra term", "missing term", "wrong term",
             "unused", "slightly off", "unknown", "not measurable"; or else: "wrong upstream", "missing",
-            "wrong count", "wrong shape", "wrong dtype", "not
-            finite", "changed in place", "overwritten", "stale values", "random forward", "random backward", "default
-            upstream", "raised", "not as declared".
+            "wrong count", "wrong shape", "wrong dtype", "memory order", "not finite", "changed in place",
+            "overwritten", "stale values", "random forward", "random backward", "default upstream", "raised",
+            "not as declared".
         message: sentences on it, with the evidence in numbers.
         modes: where it shows: "train", "eval", or both.
         worst: the entries that are off the most: index, the gradient that backward gave, the measured one.

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import tree
 from .evidence import SAME, Evidence
+from .measure import PATIENCE
 from .uses import contributions
 from .vocabulary import FORMULAS, vectors
 
@@ -286,7 +287,11 @@ def _at_outputs(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
 
 def uses(e: Evidence) -> Diagnosis:
     """It is a sum over the uses of the array in forward, each right but for a factor."""
-    found = contributions(e.experiment, e.name, e.g, e.whole, np.random.default_rng(0)) if not e.chained else None
+    found = (
+        contributions(e.experiment, e.name, e.g, e.whole, PATIENCE / e.cost, np.random.default_rng(0))
+        if not e.chained
+        else None
+    )
     if found is None:
         return
     names, slopes, given = found

@@ -16,7 +16,6 @@ from .experiment import Experiment
 from .measure import STEP, units
 
 MOST = 24  # uses are told apart up to so many
-EVALUATIONS = 1500  # of forward, at most
 
 
 class _Ledger:
@@ -85,9 +84,11 @@ def _outputs(experiment: Experiment, name: str, other: np.ndarray, which: int) -
 
 
 def contributions(
-    experiment: Experiment, name: str, g: np.ndarray, gradient: np.ndarray, rng: np.random.Generator
+    experiment: Experiment, name: str, g: np.ndarray, gradient: np.ndarray, most: float, rng: np.random.Generator
 ) -> tuple[list[str], np.ndarray, np.ndarray] | None:
     """Measure what each use of an array in forward contributes to its gradient, along random directions.
+
+    most: evaluations of forward.
 
     Returns:
         The uses that are felt; the slopes, a direction a row and a use a column; and the gradient's slopes. None where
@@ -96,7 +97,7 @@ def contributions(
     array = experiment.arrays[name]
     _, names = _outputs(experiment, name, array, -1)
     count = len(names)
-    if not 1 <= count <= MOST or 2 * count * (count + 3) > EVALUATIONS:
+    if not 1 <= count <= MOST or 2 * count * (count + 3) > most:
         return None
     unit = units(array).reshape(array.shape)
     directions = [

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+import nn
+
 from . import layers
 
 
@@ -43,7 +45,7 @@ INPUTS = {
     "CumulativeSum": normal((6, 3)),
     "Attention": normal((2, 3, 4), (2, 3, 4), (2, 3, 4)),
     "SelfAttention": normal((2, 3, 4)),
-    "Embedding": lambda rng: (np.array([[1, 4, 1], [2, 1, 4]]),),
+    "Embedding": lambda rng: (np.array([[1, 4, 0, 4], [2, 1, 1, 5]]),),
     "Tied": normal((4, 5)),
     "Gather": normal((4, 5)),
     "Residual": normal((5, 4)),
@@ -434,3 +436,14 @@ TABLE = {
 }  # fmt: skip
 
 MISTAKES = [Mistake(layer, *row[:3], tuple(row[3])) for layer, rows in TABLE.items() for row in rows]
+
+
+def verdict(mistake, seed=1):
+    """Return what the checker makes of a mistake: "missed", "named", "unknown" or "misnamed"."""
+    report = nn.gradcheck(mistake.build(), *mistake.draw(np.random.default_rng(seed)), raise_exception=False)
+    kinds = {fault.kind for fault in report.faults}
+    if report:
+        return "missed"
+    if kinds - {*mistake.kinds, "unknown"}:
+        return "misnamed"
+    return "named" if kinds & set(mistake.kinds) else "unknown"
