@@ -3,8 +3,9 @@
 `check` has `gradcheck` itself. `pull` has the one form that it knows; `modules`, `functions`, `torch_adapter`,
 `jax_adapter` and `program_adapter` bring each kind into that form. `experiment` runs it from a pinned `state`,
 `protocol` sees to what backward owes besides numbers, `measure` takes numerical derivatives and compares gradients with
-them, `declared` holds deliberate gradients against what is said of them, `evidence`, `diagnosis` and `vocabulary` name
-what is wrong, and `report` shows it.
+them, `declared` holds deliberate gradients against what is said of them. What is wrong is named by `diagnosis` from the
+gradient, by `structure` from the Jacobian's columns, and by `uses`, all from one `evidence` and in one `vocabulary`.
+`composite` holds what the modules inside are given against the measured, and `report` shows it all.
 """
 
 import importlib

@@ -83,7 +83,8 @@ class ProgramSubject(Subject):
 
         def back(g: Any) -> list[Any]:
             upstream = dict(zip(outputs, tree.leaves(g), strict=True))
-            np.savez(folder / "upstream.npz", **{name: leaf for name, leaf in upstream.items() if leaf is not None})
+            given = {name: leaf for name, leaf in upstream.items() if leaf is not None}
+            np.savez(folder / "upstream.npz", **_in_c_order(given))
             gradients = self._run("backward", folder, "gradients.npz")
             floating = [name for name, value in inputs.items() if tree.is_floating(value)]
             if lacking := [name for name in floating if name not in gradients]:
@@ -94,7 +95,7 @@ class ProgramSubject(Subject):
             return [gradients.get(name) for name in inputs]
 
         weakref.finalize(back, shutil.rmtree, folder, ignore_errors=True)  # the folder goes with the way back
-        np.savez(folder / "inputs.npz", **inputs)
+        np.savez(folder / "inputs.npz", **_in_c_order(inputs))
         outputs = self._run("forward", folder, "outputs.npz")
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs, back
 
@@ -143,3 +144,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 def _last_lines(said: bytes) -> str:
     lines = said.decode(errors="replace").strip().splitlines()[-LAST:]
     return "; it said: " + " / ".join(lines) if lines else ", without a word"
+
+
+def _in_c_order(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the arrays as `.npz` files that are read without a look at their order hold them."""
+    return {name: np.array(value, order="C") for name, value in arrays.items()}
