@@ -38,7 +38,7 @@ def test_the_readme_checks_a_layer_from_the_shell(tmp_path):
     layer = next(code for code in blocks("README.md") if "class Scale" in code)
     (tmp_path / "mylayers.py").write_text(layer, encoding="utf-8")
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    commands = re.findall(r"python (-m nn gradcheck [^`]*?)(?=`|\s+\.venv)", text)
+    commands = re.findall(r"python (-m nn gradcheck '?mylayers[^`]*?)(?=`|\s+\.venv)", text)
     assert commands
     for command in commands:
         done = subprocess.run(
