@@ -146,6 +146,6 @@ def _last_lines(said: bytes) -> str:
     return "; it said: " + " / ".join(lines) if lines else ", without a word"
 
 
-def _in_c_order(arrays: dict[str, Any]) -> dict[str, np.ndarray]:
+def _in_c_order(arrays: dict[str, Any]) -> dict[str, Any]:
     """Return the arrays as `.npz` files that are read without a look at their order hold them."""
     return {name: np.array(value, order="C") for name, value in arrays.items()}

@@ -13,10 +13,10 @@ from ..mathematics.formats import SUBSCRIPTS
 from ..mathematics.notation import Latex, MathML, Shown, mathml_element
 from ..mathematics.program import Line
 from ..module import short_repr
-from .drawing import graph_svg
 from .formula import Formula
 from .node import CRITERION, Node, Term
 from .steps import Step
+from .svg import graph_svg
 from .tikz import PREAMBLE, graph_tikz
 
 ROWS, COLUMNS = 4, 5  # how much of an array is shown

@@ -19,11 +19,11 @@ from ..module import Module
 from ..parameter import NUMERIC
 from ..random import get_rng_state, set_rng_state
 from .derivation import Derivation
-from .drawing import graph_svg
+from .markup import graph_mermaid, graph_text
 from .naming import name_nodes
 from .node import CRITERION, Call, Node, flow_back, leaves, matched
-from .rendering import graph_mermaid, graph_text
 from .steps import Steps
+from .svg import graph_svg
 from .tracing import Recorder, joined
 
 

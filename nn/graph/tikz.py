@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..mathematics.notation import Latex
-from .drawing import arranged
+from .markup import COLOURS
 from .node import DIRECTIONS, Node
-from .rendering import COLOURS
+from .svg import arranged
 
 SIZE = 24.0  # of a node, in points
 CHARACTER = 5.5

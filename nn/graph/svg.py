@@ -8,8 +8,8 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from .layout import Layout, arrange
+from .markup import COLOURS, INK, caption
 from .node import Node, check_direction
-from .rendering import COLOURS, INK, caption
 
 MARGIN = 16.0
 HEIGHT = 66.0
