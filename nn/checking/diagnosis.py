@@ -31,8 +31,8 @@ from .structure import (
     parts_exchanged,
     shared_out,
     shifted,
+    some_uses,
     subsets,
-    uses,
     wrong_pattern,
 )
 from .vocabulary import FORMULAS, origin, rest_of, vector_origin
@@ -454,7 +454,7 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     factor_by_index,
     one_counts,
     one_left_out,
-    uses,
+    some_uses,
     spread,
     jacobian_turned,
     some_values,
@@ -476,7 +476,7 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     another_derivative,
 )
 DIAGNOSES = (*QUESTIONS, later_wrong, at_one_index)
-COSTLY = (uses, parameter_turned, at_one_index)  # asked where there is time
+COSTLY = (some_uses, parameter_turned, at_one_index)  # asked where there is time
 
 
 # ---- words
