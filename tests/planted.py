@@ -80,6 +80,7 @@ X = normal((5, 4))
 PAIR = normal((5, 4), (5, 4))
 FACTOR, SIGN, PARTLY, SLIP = "constant factor", "wrong sign", "partly right", "elementwise slip"
 MISSING, MIXED, MODE, BY_INDEX = "missing term", "mixed samples", "wrong mode", "factor by index"
+WRONG_TERM, CARRIED = "wrong term", "not carried"
 IGNORED, MISUSED, PASSED, SHAPE = "upstream ignored", "upstream misused", "passed through", "wrong shape"
 
 
@@ -348,15 +349,15 @@ ACTIVATION_DEEDS = [
 
 SOFTMAX = {
     "Softmax without coupling": (MISSING, dx(lambda v: v.g * v.y)),
-    "Softmax's diagonal": (MISSING, dx(lambda v: v.g * v.y * (1 - v.y))),
+    "Softmax's diagonal": (CARRIED, dx(lambda v: v.g * v.y * (1 - v.y))),
     "Softmax over the batch": (MIXED, dx(lambda v: v.y * (v.g - (v.g * v.y).sum(0)))),
     "Softmax passes on": (PASSED, dx(lambda v: v.g)),
     "Softmax: zero, as under ones": ("zero", dx(lambda v: 0 * v.g)),
     "Softmax negative": (SIGN, dx(lambda v: -v.dx)),
-    "Softmax coupled with a wrong sign": (MISSING, dx(lambda v: v.y * (v.g + (v.g * v.y).sum(1, keepdims=True)))),
+    "Softmax coupled with a wrong sign": (WRONG_TERM, dx(lambda v: v.y * (v.g + (v.g * v.y).sum(1, keepdims=True)))),
 }
 LOG_SOFTMAX = {
-    "LogSoftmax's diagonal": (MISSING, dx(lambda v: v.g - np.exp(v.y) * v.g)),
+    "LogSoftmax's diagonal": (CARRIED, dx(lambda v: v.g - np.exp(v.y) * v.g)),
     "LogSoftmax passes on": (PASSED, dx(lambda v: v.g)),
 }
 
@@ -481,17 +482,17 @@ BILINEAR = {
 }
 BILINEAR_SQUARE = {"bilinear's weight transposed": ("transposed", weight(lambda v: v.weight.swapaxes(1, 2)))}
 SPLIT = {
-    "second output forgotten": (PARTLY, dx(lambda v: v.dx * [1, 1, 0, 0])),
-    "no 2 in the square": (PARTLY, dx(lambda v: v.dx * [0.5, 0.5, 1, 1])),
+    "second output forgotten": ((PARTLY, "not summed"), dx(lambda v: v.dx * [1, 1, 0, 0])),
+    "no 2 in the square": ((PARTLY, WRONG_TERM), dx(lambda v: v.dx * [0.5, 0.5, 1, 1])),
 }
 HEADS = {
-    "one head of two": (MISSING, dx(lambda v: v.g["mean"] @ v.module.mean.weight.data)),
+    "one head of two": ("not summed", dx(lambda v: v.g["mean"] @ v.module.mean.weight.data)),
     "both heads doubled": (FACTOR, dx(lambda v: 2 * v.dx)),
 }
 CELL = {
     "state's gradients exchanged": ("exchanged", dx(lambda v: (v.dx[0], v.dx[1][::-1]))),
     "state's gradient not nested": ("wrong count", dx(lambda v: (v.dx[0], v.dx[1][0]))),
-    "state: one path of two": (MISSING, dx(lambda v: (v.g[0], v.dx[1]))),
+    "state: one path of two": ("not summed", dx(lambda v: (v.g[0], v.dx[1]))),
 }
 
 
@@ -542,7 +543,7 @@ def training_in_evaluation(v):
 BATCH_NORM = {
     "BatchNorm without the mean's term": (MISSING, batch_norm(lambda g, h, std: (g - h * mean(g * h, 0)) / std)),
     "BatchNorm without the variance's term": (MISSING, batch_norm(lambda g, h, std: (g - mean(g, 0)) / std)),
-    "BatchNorm by N - 1": (MISSING, batch_norm(lambda g, h, std: (g - mean(g, 0) - h * (g * h).sum(0) / 6) / std)),
+    "BatchNorm by N - 1": (WRONG_TERM, batch_norm(lambda g, h, std: (g - mean(g, 0) - h * (g * h).sum(0) / 6) / std)),
     "evaluation's formula in training": (MODE, batch_norm(lambda g, h, std: g / std)),
     "training's formula in evaluation": (MODE, dx(training_in_evaluation)),
     "BatchNorm without gamma": (BY_INDEX, dx(lambda v: v.dx / v.module.gamma.data)),
@@ -566,7 +567,7 @@ LAYER_NORM = {
     "LayerNorm over the batch": (MIXED, layer_norm(lambda g, h, std: (g - mean(g, 0) - h * mean(g * h, 0)) / std)),
     "LayerNorm without 1/std": (BY_INDEX, layer_norm(lambda g, h, std: g - mean(g, 1) - h * mean(g * h, 1))),
     "LayerNorm sums for means": (
-        MISSING,
+        WRONG_TERM,
         layer_norm(lambda g, h, std: (g - g.sum(1, keepdims=True) - h * (g * h).sum(1, keepdims=True)) / std),
     ),
     "LayerNorm's beta over features": ("summed twice", {"beta": lambda v: np.full(6, v.g.sum())}),

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CASES
+from faults import MISTAKES
 from planted import PLANTED, spoil
 from textbook import CORRECT, BatchNorm, Cell, Heads, MaxPool, Product, Split
 
@@ -72,7 +73,8 @@ def test_a_planted_fault_is_caught(plant, reports):
 def test_the_kinds_are_those_that_are_documented(reports):
     documented = set(re.findall(r'"([a-z ]+)"', " ".join(Fault.__doc__.split())))
     assert {fault.kind for found in reports.values() for fault in found.faults} | {"unknown"} <= documented
-    assert {kind for plant in PLANTED for kind in plant.kinds} | {"unknown", "not measurable"} == {
+    planted = {kind for plant in [*PLANTED, *MISTAKES] for kind in plant.kinds}
+    assert planted | {"slightly off", "memory order", "unknown", "not measurable"} == {
         kind for kind in documented if " ".join(kind.split()) not in ("input", "forward", "backward", "train", "eval")
     }
 
@@ -809,7 +811,10 @@ def test_the_evidence_is_in_the_words():
     )
     assert "is used where (1 - output^2) is meant" in words(spoil(nn.Tanh(), dx=lambda v: v.g * (1 - v.x**2)), X)
     assert "They are 1/gamma" in words(spoil(BatchNorm(4), dx=lambda v: v.dx / v.module.gamma.data), X)
-    assert "in direction to 0." in words(spoil(nn.Softmax(1), dx=lambda v: v.g * v.y * (1 - v.y)), X)
+    assert "from one index to another, the gradient is zero" in words(
+        spoil(nn.Softmax(1), dx=lambda v: v.g * v.y * (1 - v.y)), X
+    )
+    assert "in direction to 0." in words(spoil(nn.Softmax(1), dx=lambda v: v.dx * (1 + 0.1 * np.sin(v.x))), X)
     assert "at the class that is each sample's target" in words(
         spoil(nn.CrossEntropyLoss(), dx=lambda v: v.dx + v.g * np.eye(4)[v.inputs[1]] / 5), X, np.array([0, 1, 2, 3, 0])
     )

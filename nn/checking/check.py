@@ -14,24 +14,30 @@ from ..losses.base import Loss
 from ..module import Module, watching
 from ..parameter import NUMERIC
 from ..random import default_generator
+from .composite import misled
 from .diagnosis import diagnose
 from .evidence import Evidence
 from .experiment import Experiment
-from .measure import Comparison, Sample, compare
-from .protocol import examine
+from .measure import Comparison, NumericalGradient, Sample, compare
+from .protocol import examine, float64_for_float32
 from .report import Fault, GradcheckError, Report
 from .state import RandomState
 
 WORST = 5  # entries that a report shows of a wrong gradient
 NEARLY_ZERO = 0.1  # of the entries: where fewer are not zero, a gradient is looked at elsewhere
 ENOUGH = 0.5  # of the entries, not zero at one point or another, are enough
+MOSTLY = 0.5  # of what was measured: where more could not be judged, it is told
 FEW_SAMPLES = 4  # where fewer come in, a wrong gradient can look right by chance
 POINTS = 4  # further ones that are looked at, in any case for few samples, else until entries enough were not zero
 MOST_POINTS = 10  # further ones that are looked at where all entries stay zero
 
 NOT_MEASURABLE = (
     "Central differences with steps of many sizes contradict one another, here and nearby: forward jumps, or computes "
-    "in a lower precision than float64. Nothing can be said of the gradient."
+    "in a lower precision than float64. Nothing can be said of the gradient here: try inputs near 1."
+)
+TIES = (
+    "Several entries are equal here, and where they move together the gradient is wrong. Does each of several largest "
+    "get the whole of the gradient? They share it, or the first gets it."
 )
 ELSEWHERE = "right at the given point, and wrong at another point, drawn at random: the numbers are from there."
 NO_PARAMETER = (
@@ -100,6 +106,7 @@ def gradcheck(
         if not report and any(prototype.children()):
             settings = {"training": training, "full": full, "tolerance": tolerance, "generator": seed}
             report.inside = _inside(prototype.train(report.faults[0].modes[0] == "train"), point, settings)
+            check.report_misled(prototype, point, report)
     finally:
         state.restore()
     if raise_exception and not report:
@@ -212,6 +219,8 @@ class _Check:
                 report.skipped[name] = "not floating: no gradient"
             elif name not in arrays:
                 report.skipped[name] = "a target: no gradient" if name == "target" else "needs_input_grad is False"
+        for name in float64_for_float32(experiments[0]):
+            report.note(f"{name}: the gradient is float64 where all else is float32. Does a np.zeros want a dtype?")
         for name in experiments[0].constants():
             report.note(f"{name}: {NO_PARAMETER}")
         one, other = experiments[0], experiments[-1]
@@ -222,6 +231,13 @@ class _Check:
                 opposite = None if one is other else one if experiment is other else other
                 report.add([*known, *self.wrong(experiment, opposite, report)], [experiment.mode])
         return report
+
+    def report_misled(self, module: Module, inputs: dict[str, Any], report: Report) -> None:
+        """Enter into the report which module inside is given a wrong upstream gradient, if one is."""
+        with contextlib.suppress(Exception):  # what cannot be watched is passed by
+            experiment = Experiment(module, inputs, self.state)
+            self.examined(experiment)
+            report.add(misled(experiment, set(report.inside), self.rng()), [experiment.mode])
 
     def examined(self, experiment: Experiment) -> list[Fault]:
         """Run the passes at the point; return what is wrong with them, whatever the numbers."""
@@ -252,8 +268,13 @@ class _Check:
                 faults.append(_fault(self.evidence(name, results, sample, other_mode), error))
                 if name in further:
                     report.note(f"{name}: {ELSEWHERE}")
+            elif among_ties := self.among_ties(experiment, name, unjudged > 0 or point is not experiment):
+                faults.append(among_ties)
             elif unjudged == measured > 0:
                 faults.append(Fault(name, "not measurable", NOT_MEASURABLE))
+            elif unjudged > MOSTLY * measured:
+                text = f"{name}: {unjudged} of {measured} entries could not be judged; nothing was proven of those."
+                report.unseen[name] = f"{text} Does forward compute in float32, or far from numbers near 1?"
             elif unjudged:
                 entries = f"{unjudged} of {measured} entries"
                 report.note(f"{name}: {entries} could not be judged, at a kink, a tie or an edge, or for float32.")
@@ -274,6 +295,14 @@ class _Check:
             if sides:
                 return next((side for side in sides if side.wrong), sides[0])
         return here
+
+    def among_ties(self, experiment: Experiment, name: str, kinked: bool) -> Fault | None:
+        """Report a gradient that is wrong where equal entries move together; not asked for where nothing has a kink."""
+        if not kinked:
+            return None
+        function, gradient = experiment.function(name), experiment.gradients[name]
+        verdict = NumericalGradient(function, gradient, experiment.g, self.tolerance).among_ties(self.rng())
+        return Fault(name, "shared out", TIES) if verdict is not None and verdict.wrong else None
 
     def judge_further(self, experiment: Experiment, results: dict[str, _Result], report: Report) -> dict[str, _Result]:
         """Judge gradients that are zero nearly everywhere, or that few samples made, at further points.
@@ -332,7 +361,7 @@ class _Check:
                 if comparison.sample is not None:
                     wrong.add(key)
                     true[key] = comparison.sample.numeric
-        return Evidence(name, experiment, other_mode, sample, self.chained, true, wrong)
+        return Evidence(name, experiment, other_mode, sample, self.chained, true, wrong, experiment.g)
 
 
 # ---- what is wrong

@@ -15,11 +15,28 @@ import numpy as np
 
 from .. import tree
 from .evidence import SAME, Evidence
-from .measure import STEP, replaced
+from .measure import PATIENCE, STEP, replaced
+from .structure import (
+    coupling,
+    factor_by_output,
+    first_wrong,
+    jacobian_turned,
+    later_wrong,
+    listed,
+    misplaced,
+    mixed_samples,
+    named,
+    not_accumulated,
+    not_carried,
+    parts_exchanged,
+    shared_out,
+    shifted,
+    subsets,
+    uses,
+    wrong_pattern,
+)
 from .vocabulary import FORMULAS, origin, rest_of, vector_origin
 
-ALIKE = 0.5  # the cosine from which on two gradients point the same way
-LISTED = 5  # how many of many a sentence lists
 PLACES = 1000  # of the output that are tried
 
 Diagnosis = Iterator[tuple[str, str]]
@@ -27,12 +44,32 @@ Diagnosis = Iterator[tuple[str, str]]
 
 def diagnose(evidence: Evidence) -> tuple[str, str]:
     """Return the kind of mistake that a gradient shows, and sentences on it."""
+    return _first(evidence, DIAGNOSES) or (
+        "unknown",
+        f"{UNKNOWN}{_direction(evidence)} Here is where it is off the most:",
+    )
+
+
+def _first(evidence: Evidence, questions: tuple[Callable[[Evidence], Diagnosis], ...]) -> tuple[str, str] | None:
+    """Return the first diagnosis that fits."""
     with np.errstate(all="ignore"):
-        for ask in DIAGNOSES:
+        for ask in itertools.takewhile(lambda _: evidence.patient, questions):
             with contextlib.suppress(Exception):  # evidence can be odder than a diagnosis foresees: others may fit
                 for diagnosis in ask(evidence):
                     return diagnosis
-    return "unknown", "No kind of mistake that the checker knows fits the numbers. Here is where it is off the most:"
+    return None
+
+
+UNKNOWN = "No kind of mistake that the checker knows fits the numbers."
+
+
+def _direction(e: Evidence) -> str:
+    """Return a sentence on how well the gradient agrees in direction."""
+    a, n = e.analytic, e.numeric
+    size = math.sqrt((a * a).sum() * (n * n).sum())
+    return (
+        f" It agrees with the true gradient in direction to {(a * n).sum() / size:.3f} (1 is perfect)." if size else ""
+    )
 
 
 # ---- the whole
@@ -60,7 +97,7 @@ def constant_factor(e: Evidence) -> Diagnosis:
     if c := e.factor(e.analytic, e.numeric):
         if math.isclose(c, -1, rel_tol=SAME):
             yield "wrong sign", "This is the true gradient with the wrong sign."
-        meaning = origin(abs(c), e)
+        meaning = origin(abs(c), e, e.telling.sum() > 1)
         if meaning or e.telling.sum() > 1:  # one number is always a multiple of another
             sign = ", and with the wrong sign" if c < 0 else ""
             text = f"This is {abs(c):.6g} times the true gradient, in every entry{sign}.{meaning}"
@@ -68,15 +105,12 @@ def constant_factor(e: Evidence) -> Diagnosis:
 
 
 def wrong_mode(e: Evidence) -> Diagnosis:
-    mode = e.experiment.mode
-    other = "eval" if mode == "train" else "train"
     if e.other_jacobian is not None and e.same(e.analytic, e.other_jacobian @ e.g):
-        yield "wrong mode", f"In {mode} mode, this is the true gradient of {other} mode."
-    mixing = e.mixing()
-    if mixing in ((True, False, True), (False, True, False)):
-        does, do = ("mixes samples", "do not") if mixing[0] else ("does not mix samples", "do")
-        text = f"In {mode} mode, the gradient {does} and the outputs {do}. Is this {other} mode's formula?"
-        yield "wrong mode", text
+        mode = e.experiment.mode
+        yield (
+            "wrong mode",
+            f"In {mode} mode, this is the true gradient of {'eval' if mode == 'train' else 'train'} mode.",
+        )
 
 
 # ---- the upstream gradient
@@ -117,14 +151,18 @@ def upstream_no_factor(e: Evidence) -> Diagnosis:
 # ---- the order
 
 
-def reordered(e: Evidence) -> Diagnosis:
+def turned(e: Evidence) -> Diagnosis:
     a, n = e.analytic, e.numeric
     for i, k in itertools.combinations(range(n.ndim), 2):
         if n.shape[i] == n.shape[k] and e.same(a, n.swapaxes(i, k)):
             yield "transposed", f"This is the true gradient with axes {i} and {k} exchanged: it is transposed."
-    for axes in _subsets(n.ndim):
+    for axes in subsets(n.ndim):
         if e.same(a, np.flip(n, axes)):
-            yield "reordered", f"This is the true gradient in reverse along {_axes(axes)}."
+            yield "reordered", f"This is the true gradient in reverse along {named(axes)}."
+
+
+def scrambled(e: Evidence) -> Diagnosis:
+    a, n = e.analytic, e.numeric
     if n.size == e.whole.size > 2 and e.same(np.sort(a, None), np.sort(n, None)):
         yield "reordered", "The true numbers stand in the wrong places. Is there a reshape in place of a transpose?"
 
@@ -134,6 +172,8 @@ def parameter_turned(e: Evidence) -> Diagnosis:
     for name, array in e.experiment.arrays.items():
         if name in inputs or name == e.name or array.ndim < 2:
             continue
+        if 2 * e.analytic.size * e.cost > PATIENCE:
+            return
         turned = [("reordered", "were reversed along its last two axes", array[..., ::-1, ::-1])]
         for i, k in itertools.combinations(range(array.ndim), 2):
             if array.shape[i] == array.shape[k]:
@@ -150,10 +190,10 @@ def parameter_turned(e: Evidence) -> Diagnosis:
 
 def spread(e: Evidence) -> Diagnosis:
     a, n = e.analytic, e.numeric
-    for axes in reversed(list(_subsets(n.ndim))):
+    for axes in reversed(list(subsets(n.ndim))):
         level, true = (np.broadcast_to(array.mean(axes, keepdims=True), a.shape) for array in (a, n))
         if math.prod(a.shape[k] for k in axes) > 1 and e.same(a, level) and not e.same(n, true):
-            where = "in all entries" if len(axes) == a.ndim else f"all along {_axes(axes)}"
+            where = "in all entries" if len(axes) == a.ndim else f"all along {named(axes)}"
             yield (
                 "summed twice",
                 f"The gradient is the same {where}, and the true one is not. Is it summed or averaged once too often, "
@@ -161,28 +201,33 @@ def spread(e: Evidence) -> Diagnosis:
             )
 
 
-def partial_sum(e: Evidence) -> Diagnosis:
+def one_counts(e: Evidence) -> Diagnosis:
+    for one, part in _parts(e):
+        if e.same(e.analytic, part):
+            yield "not summed", f"Only {one} counts, where all should be summed."
+
+
+def one_left_out(e: Evidence) -> Diagnosis:
+    for one, part in _parts(e):
+        if e.same(e.analytic, e.numeric - part):
+            yield "not summed", f"{one[0].upper()}{one[1:]} is left out of the sum."
+
+
+def _parts(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield what comes from the output's indices along some axes, one by one."""
     shape, ndim = e.output_shape or (), e.numeric.ndim
+    if e.output_shape is None:
+        leaves, stop = tree.named_leaves(e.experiment.upstream, "output"), 0
+        for name, leaf in leaves:
+            start, stop = stop, stop + np.size(leaf) * (leaf is not None)
+            yield f"{name}", e.jacobian[..., start:stop] @ e.g[start:stop]
     parts = (e.jacobian * e.g).reshape(e.numeric.shape + shape) if shape else np.zeros(0)
-    for axes in _subsets(len(shape)):
+    for axes in subsets(len(shape)):
         sums = parts.sum(tuple(ndim + k for k in range(len(shape)) if k not in axes))
         sizes = [shape[k] for k in axes]
         for place in np.ndindex(*sizes) if 1 < math.prod(sizes) <= PLACES else ():
-            one = f"sample {place[0]}" if axes == (0,) else f"the output's index {_tuple(place)} along {_axes(axes)}"
-            if e.same(e.analytic, sums[(..., *place)]):
-                yield "not summed", f"Only {one} counts, where all should be summed."
-            if e.same(e.analytic, e.numeric - sums[(..., *place)]):
-                yield "not summed", f"{one[0].upper()}{one[1:]} is left out of the sum."
-
-
-def mixed_samples(e: Evidence) -> Diagnosis:
-    mixing = e.mixing()
-    if mixing and mixing[0] and not mixing[1]:
-        yield (
-            "mixed samples",
-            "A gradient depends on the upstream gradient of other samples, and no output depends on other samples. Is "
-            "a sum or mean taken over the wrong axis?",
-        )
+            one = f"sample {place[0]}" if axes == (0,) else f"the output's index {_tuple(place)} along {named(axes)}"
+            yield one, sums[(..., *place)]
 
 
 # ---- the places
@@ -196,20 +241,25 @@ def factor_by_index(e: Evidence) -> Diagnosis:
         c = np.where(square, (a * n).sum(rest, keepdims=True) / square, 1)
         factors = np.unique(c[np.abs(c - 1) > SAME].round(6))
         if (e.telling.sum(rest) > 1).any() and factors.size > 1 and e.same(a, c * n):
-            listed = _listed(f"{v:.4g}" for v in c.ravel())
-            text = f"Each index along axis {axis} has a factor of its own: {listed}.{vector_origin(c.ravel(), axis, e)}"
-            yield "factor by index", text
+            each, origins = listed(f"{v:.4g}" for v in c.ravel()), vector_origin(c.ravel(), axis, e)
+            yield "factor by index", f"Each index along axis {axis} has a factor of its own: {each}.{origins}"
+        elif n.ndim == 1 and n.size > 2 and (origins := vector_origin(a / n, axis, e)):  # nothing but the vector tells
+            yield "factor by index", f"Each index along axis {axis} has a factor of its own.{origins}"
 
 
 def some_rows(e: Evidence) -> Diagnosis:
     right, ndim = ~e.wrong & e.telling, e.wrong.ndim
     for axis in range(ndim) if e.partly else ():
-        bad, good = e.wrong.any(rest_of(ndim, axis)), right.any(rest_of(ndim, axis))
+        bad, good = (np.asarray(where.any(rest_of(ndim, axis))) for where in (e.wrong, right))
         if not (bad & good).any() and (bad | good).sum() > 1 and bad.sum() < bad.size:
             one, several = (("row", "rows"), ("column", "columns"))[axis] if ndim == 2 else ("index", "indices")
             along = f" along axis {axis}" if ndim > 2 else ""
-            where = f"{one if bad.sum() == 1 else several} {_listed(e.sample.grid[axis][bad])}{along}"
-            yield "partly right", f"All is right except {where}.{_where_wrong(e)}"
+            where = f"{one if bad.sum() == 1 else several} {listed(e.sample.grid[axis][bad])}{along}"
+            seen = "All" if e.sample.error.size == e.whole.size else f"Of {e.sample.error.size} entries looked at, all"
+            if not (how := _where_wrong(e)) and e.is_input and bad.size > 2 and bad[:-1].all() and not bad[-1]:
+                text = f"All is right at the last index along axis {axis} alone: is what carries back from there wrong?"
+                yield "not carried", text
+            yield "partly right", f"{seen} is right except {where}.{how}"
 
 
 def some_values(e: Evidence) -> Diagnosis:
@@ -237,7 +287,7 @@ def some_entries(e: Evidence) -> Diagnosis:
         right = ~e.wrong & e.telling
         few, word = (e.wrong, "wrong at") if e.wrong.sum() <= right.sum() else (right, "right only at")
         places = [_tuple(int(g[i]) for g, i in zip(e.sample.grid, index, strict=True)) for index in np.argwhere(few)]
-        text = f"It is {word} {len(places)} of {few.size} entries: {_listed(places)}.{_where_wrong(e)}"
+        text = f"It is {word} {len(places)} of {few.size} entries: {listed(places)}.{_where_wrong(e)}"
         yield "partly right", text
 
 
@@ -306,13 +356,13 @@ def missing_term(e: Evidence) -> Diagnosis:
     cosine = (a * n).sum() / math.sqrt((a * a).sum() * (n * n).sum())
     text = f"It agrees with the true gradient in direction to {cosine:.3f} (1 is perfect)"
     if e.elementwise_shape and e.factor(n - a, e.on_grid(e.g.reshape(e.whole.shape))):
-        text = f"{text}. What is missing is a multiple of grad_output itself: a path that skips the rest?"
+        text = f"{text}. What differs is a multiple of grad_output itself: a path that skips the rest?"
         yield "missing term", text
     for (what, basis), axis in itertools.product(_bases(e), range(n.ndim)):
         if n.shape[axis] > len(basis) + 1 and _spanned(n - a, basis, axis):
-            yield "missing term", f"{text}. What is missing is, along axis {axis}, {what}"
-    if cosine >= ALIKE:
-        yield "missing term", f"{text}: something is missing, such as a mean, or a term of the product rule."
+            scaled = e.across_scaled(axis)
+            word, kind = ("wrong", "wrong term") if scaled else ("missing", "missing term")
+            yield kind, f"{text}. What is {word} is, along axis {axis}, {what}"
 
 
 def _bases(e: Evidence) -> Iterator[tuple[str, list[np.ndarray]]]:
@@ -320,9 +370,12 @@ def _bases(e: Evidence) -> Iterator[tuple[str, list[np.ndarray]]]:
     one = np.ones(e.numeric.shape)
     yield "the same for all: a term that sums or averages over it.", [one]
     for name, v in e.variables.items():
+        if name == "one_hot(target)":
+            continue  # where it is alone, it is a matter of the class and of no term
         yield f"a multiple of {name}: the term by which entries along it depend on one another.", [v]
     for name, v in e.variables.items():
-        yield f"a constant and a multiple of {name}: the terms of a mean and of a variance.", [one, v]
+        terms = "" if name == "one_hot(target)" else ": the terms of a mean and of a variance"
+        yield f"a constant and a multiple of {name}{terms}.", [one, v]
 
 
 def _spanned(rest: np.ndarray, basis: list[np.ndarray], axis: int) -> bool:
@@ -335,20 +388,83 @@ def _spanned(rest: np.ndarray, basis: list[np.ndarray], axis: int) -> bool:
     return True
 
 
-DIAGNOSES: tuple[Callable[[Evidence], Diagnosis], ...] = (
+def unused(e: Evidence) -> Diagnosis:
+    if not e.jacobian.any():
+        text = f"The outputs do not depend on {e.name}: does forward use it?"
+        yield "unused", f"{text} The true gradient is zero, and backward's is not."
+
+
+def tiny(e: Evidence) -> Diagnosis:
+    if e.sample.worst <= SAME:
+        text = f"It is right to {e.sample.worst:.0e} of its largest entry, and no better. Is a constant rounded, or"
+        yield "slightly off", f"{text} an epsilon in one pass and not in the other?"
+
+
+def at_one_index(e: Evidence) -> Diagnosis:
+    """Ask again with an upstream gradient at one index of an axis alone: what is wrong may be simpler there."""
+    for axis, size in enumerate(e.output_shape or ()):
+        for index in sorted({0, first_wrong(e, axis), size - 1}) if size > 1 and not e.chained else ():
+            if not e.patient:
+                return
+            part = e.at(axis, index)
+            if part.numeric.any() and part.wrong.any() and (found := _first(part, QUESTIONS)):
+                kind, text = found
+                where = f"Under an upstream gradient at index {index} along the output's axis {axis} alone"
+                if kind not in VAGUE:
+                    yield kind, f"{where}: {text[0].lower()}{text[1:]}"
+
+
+VAGUE = ("zero", "summed twice", "slightly off", "unused")  # which say little of a part
+
+
+def upstream_reordered(e: Evidence) -> Diagnosis:
+    shape = e.output_shape or ()
+    g = e.g.reshape(shape)
+    options = [("reordered", f"reversed along axis {k}", np.flip(g, k)) for k in range(g.ndim)]
+    for k, size in enumerate(shape):
+        if size > 2:
+            options += [("shifted", f"shifted by {s:+d} along axis {k}", np.roll(g, s, k)) for s in (1, -1)]
+        if size % 2 == 0:
+            options.append(("exchanged", f"with its halves along axis {k} exchanged", np.roll(g, size // 2, k)))
+    for i, k in itertools.combinations(range(g.ndim), 2):
+        if shape[i] == shape[k]:
+            options.append(("transposed", f"with axes {i} and {k} exchanged", g.swapaxes(i, k)))
+    for kind, how, other in options if g.size > 2 and not e.chained else ():
+        if e.same(e.analytic, e.jacobian @ other.ravel()):
+            yield kind, f"This would be right for grad_output {how}."
+
+
+QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
+    tiny,
+    unused,
     zero,
     exchanged,
     upstream_replaced,
     upstream_untouched,
     constant_factor,
     wrong_mode,
-    reordered,
-    spread,
+    wrong_pattern,
+    turned,
+    shifted,
+    parts_exchanged,
+    scrambled,
+    upstream_reordered,
     factor_by_index,
-    some_rows,
-    partial_sum,
+    one_counts,
+    uses,
+    spread,
+    jacobian_turned,
     some_values,
     elementwise,
+    factor_by_output,
+    missing_term,
+    coupling,
+    not_carried,
+    not_accumulated,
+    shared_out,
+    misplaced,
+    some_rows,
+    one_left_out,
     of_another,
     some_entries,
     decay,
@@ -356,8 +472,8 @@ DIAGNOSES: tuple[Callable[[Evidence], Diagnosis], ...] = (
     parameter_turned,
     mixed_samples,
     another_derivative,
-    missing_term,
 )
+DIAGNOSES = (*QUESTIONS, later_wrong, at_one_index)  # the last where there is time
 
 
 # ---- words
@@ -376,24 +492,9 @@ def _where_wrong(e: Evidence) -> str:
     return ""
 
 
-def _subsets(count: int) -> Iterator[tuple[int, ...]]:
-    """Yield all choices of at least one axis, the smallest first."""
-    return itertools.chain.from_iterable(itertools.combinations(range(count), k) for k in range(1, count + 1))
-
-
-def _axes(axes: tuple[int, ...]) -> str:
-    return f"axis {axes[0]}" if len(axes) == 1 else f"axes {' and '.join(map(str, axes))}"
-
-
 def _tuple(index: Iterable[int]) -> str:
     index = list(index)
     return str(index[0]) if len(index) == 1 else f"({', '.join(map(str, index))})"
-
-
-def _listed(items: Iterable[object]) -> str:
-    texts = [str(item) for item in items]
-    more = f" and {len(texts) - LISTED} more" if len(texts) > LISTED else ""
-    return ", ".join(texts[:LISTED]) + more
 
 
 def _times(c: float) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from .. import tree
 from .experiment import Experiment
-from .measure import Sample
+from .measure import PATIENCE, STEP, Sample, units
 
 SAME = 1e-5  # relative to the largest entry: how precise the evidence is
 CLEAR = 1e-3  # where some entries are right and others wrong, the right ones are so much less off
+PROBES = 256  # how many outputs are probed one at a time
+ENOUGH = 0.6  # seconds after which no further question is asked
 
 
 @dataclass
@@ -27,6 +30,8 @@ class Evidence:
     chained: whether the module is a model with its loss, whose backward is given no upstream gradient.
     true: the true gradients of other arrays of the same shape, by name.
     peers: the names of the module's other wrong gradients.
+    g: the upstream gradient, flat.
+    start: when it was gathered.
     """
 
     name: str
@@ -36,13 +41,15 @@ class Evidence:
     chained: bool
     true: dict[str, np.ndarray]
     peers: set[str]
+    g: np.ndarray
+    start: float = field(default_factory=time.perf_counter)
 
     # ---- the arrays
 
-    @property
+    @cached_property
     def whole(self) -> np.ndarray:
         """All of the gradient that backward gave."""
-        return self.experiment.gradients[self.name]
+        return self.experiment.gradients[self.name] if self.g is self.experiment.g else self.pulled(self.g)
 
     @property
     def analytic(self) -> np.ndarray:
@@ -57,7 +64,8 @@ class Evidence:
     @cached_property
     def jacobian(self) -> np.ndarray:
         """The derivative of each output by each entry; one axis more."""
-        return np.nan_to_num(self.experiment.jacobian(self.name, self.sample.grid))
+        known = self.sample.jacobian
+        return np.nan_to_num(self.experiment.jacobian(self.name, self.sample.grid) if known is None else known)
 
     @property
     def wrong(self) -> np.ndarray:
@@ -97,11 +105,6 @@ class Evidence:
 
     # ---- inputs and outputs
 
-    @cached_property
-    def g(self) -> np.ndarray:
-        """The upstream gradient, flat."""
-        return self.experiment.g
-
     @property
     def output_shape(self) -> tuple[int, ...] | None:
         """None for several outputs."""
@@ -113,14 +116,117 @@ class Evidence:
         """Whether the one output is shaped like the array."""
         return self.output_shape == self.whole.shape
 
-    def vjp(self, g: np.ndarray) -> np.ndarray:
-        """Return the gradient that backward gives for another upstream gradient; NaN where it raises, or has none."""
-        upstream = tree.unravel(g, self.experiment.upstream)
+    def pulled(self, g: np.ndarray) -> np.ndarray:
+        """Return all of the gradient that backward gives for another upstream gradient; NaN where it raises."""
         try:
-            _, gradients = self.experiment.repeat(upstream=upstream)
+            _, gradients = self.experiment.repeat(upstream=tree.unravel(g, self.experiment.upstream))
         except Exception:  # the author's backward need not bear every gradient
-            return np.full(self.analytic.shape, np.nan)
-        return self.on_grid(gradients[self.name])
+            return np.full(self.experiment.arrays[self.name].shape, np.nan)
+        return gradients[self.name]
+
+    def vjp(self, g: np.ndarray) -> np.ndarray:
+        """Return what `pulled` does, on the grid."""
+        return self.on_grid(self.pulled(g))
+
+    @property
+    def patient(self) -> bool:
+        """Whether there is time for a further question."""
+        return time.perf_counter() - self.start < ENOUGH
+
+    # ---- the Jacobian, column by column: backward is linear in the upstream gradient
+
+    @cached_property
+    def cost(self) -> float:
+        """The seconds that one forward takes."""
+        start = time.perf_counter()
+        self.experiment.outputs()
+        return time.perf_counter() - start
+
+    @cached_property
+    def chosen(self) -> np.ndarray:
+        """The outputs, by flat index, that are probed one at a time: those whose upstream gradient is not zero."""
+        count = min(PROBES, int(PATIENCE / (4 * self.cost)))
+        outputs = np.flatnonzero(self.g)
+        return outputs[np.unique(np.linspace(0, outputs.size - 1, count).astype(int))] if count > 1 else outputs[:0]
+
+    @cached_property
+    def columns(self) -> np.ndarray:
+        """What backward gives for each of the chosen outputs alone, as measured against `self.expected`; (E..., O)."""
+        return np.stack([self.pulled(np.eye(1, self.g.size, k)[0]) for k in self.chosen], -1)
+
+    @cached_property
+    def given(self) -> np.ndarray:
+        """The analytic Jacobian on the grid, an entry a row, and a chosen output a column."""
+        return self.columns[np.ix_(*self.sample.grid)].reshape(self.analytic.size, -1)
+
+    @cached_property
+    def expected(self) -> np.ndarray:
+        """The measured Jacobian, likewise."""
+        return self.jacobian.reshape(self.analytic.size, -1)[:, self.chosen]
+
+    @cached_property
+    def nonzero(self) -> np.ndarray:
+        """Where the measured Jacobian is not zero."""
+        return np.abs(self.expected) > SAME * np.abs(self.expected).max(initial=0)
+
+    @cached_property
+    def off(self) -> np.ndarray:
+        """Where the two Jacobians differ."""
+        return ~(np.abs(self.given - self.expected) <= SAME * np.abs(self.expected).max(initial=0))
+
+    def across_scaled(self, axis: int) -> bool:
+        """Return whether what goes from one index to another along an axis is there, and only scaled by a factor."""
+        if len(self.output_shape or ()) <= axis or not self.chosen.size:
+            return False
+        across = (self.entry_index(axis) != self.output_index(axis)) & self.nonzero
+        pairs = [(a[rows], n[rows]) for a, n, rows in zip(self.given.T, self.expected.T, across.T, strict=True)]
+        return bool(across.any()) and all(self.factor(a, n) is not None for a, n in pairs if n.size)
+
+    def entry_index(self, axis: int) -> np.ndarray:
+        """Return the index along an axis of each row of the Jacobian."""
+        return np.broadcast_to(np.ix_(*self.sample.grid)[axis], self.analytic.shape).reshape(-1, 1)
+
+    def output_index(self, axis: int) -> np.ndarray:
+        """Return the index along an axis of the output of each column."""
+        return np.unravel_index(self.chosen, self.output_shape or ())[axis]
+
+    @cached_property
+    def complete(self) -> np.ndarray | None:
+        """The measured Jacobian by all entries and chosen outputs; None where it takes too long."""
+        array = self.experiment.arrays[self.name]
+        if self.sample.error.shape == array.shape:
+            return self.expected.reshape(*array.shape, -1)
+        if 2 * array.size * self.cost > PATIENCE:
+            return None
+        return self.experiment.jacobian(self.name, tuple(map(np.arange, array.shape)))[..., self.chosen]
+
+    def recurrent(self, axis: int) -> bool:
+        """Return whether along an axis of the output, an input at one index is felt at others."""
+        shape = self.output_shape or ()
+        for name, x in tree.named_leaves(self.experiment.inputs):
+            if not tree.is_floating(x) or x.ndim <= axis or x.shape[axis] != shape[axis]:
+                continue
+            index = np.arange(x.size).reshape(x.shape).take(0, axis).ravel()
+            function = self.experiment.function(name)
+            above, below, _ = function.around(index, STEP * units(function.array)[index])
+            moved = (above - below).reshape(shape)
+            if np.abs(moved.take(range(1, shape[axis]), axis)).max() > SAME * np.abs(moved).max():
+                return True
+        return False
+
+    def at(self, axis: int, index: int) -> Evidence:
+        """Return the evidence under an upstream gradient at one index of an axis of the output alone."""
+        g = np.zeros_like(self.g).reshape(self.output_shape or ())
+        where = (slice(None),) * axis + (index,)
+        g[where] = self.g.reshape(g.shape)[where]
+        return self.under(g.ravel())
+
+    def under(self, g: np.ndarray) -> Evidence:
+        """Return the evidence under another upstream gradient."""
+        analytic, numeric = self.vjp(g), self.jacobian @ g
+        error = np.abs(analytic - numeric) / np.abs(numeric).max(initial=1e-300)
+        sample = self.sample._replace(analytic=analytic, numeric=numeric, error=error, outside=~(error <= SAME))
+        return replace(self, sample=sample, g=g, true={}, peers=set())
 
     @cached_property
     def is_input(self) -> bool:
@@ -155,29 +261,6 @@ class Evidence:
         rest = self.jacobian.copy()
         np.put_along_axis(rest, own[..., None], 0, -1)
         return own if np.abs(rest).max() <= SAME * np.abs(self.jacobian).max() else None
-
-    def mixing(self) -> tuple[bool, bool, bool | None] | None:
-        """Return whether samples mix: in the gradient, in the outputs, and in the outputs of the other mode.
-
-        They do where the upstream gradient of the first sample reaches the input's gradient in others.
-        """
-        batch = self.whole.shape[:1]
-        if not self.is_input or self.chained or not self.output_shape or self.output_shape[:1] != batch:
-            return None
-        if len(self.sample.grid[0]) < 2:
-            return None
-        first = np.zeros(self.output_shape)
-        first[0] = self.g.reshape(self.output_shape)[0]
-
-        def reaches(gradient: np.ndarray) -> bool:
-            return bool(np.abs(gradient[self.sample.grid[0] > 0]).max() > SAME * np.abs(gradient).max())
-
-        there = self.other_jacobian
-        return (
-            reaches(self.vjp(first.ravel())),
-            reaches(self.jacobian @ first.ravel()),
-            None if there is None else reaches(there @ first.ravel()),
-        )
 
     @cached_property
     def other_jacobian(self) -> np.ndarray | None:

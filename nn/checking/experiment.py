@@ -136,12 +136,16 @@ class Experiment:
             advanced: whether random numbers are drawn between forward and backward.
         """
         replica = copy.deepcopy(self.module) if replica is None else replica
+        y, gradients = self.run(replica, upstream, advanced)
+        return tree.ravel(y), {name: np.array(gradients[name]) for name in self.gradients}
+
+    def run(self, replica: Module, upstream: Any = None, advanced: bool = False) -> tuple[Any, dict[str, Any]]:
+        """Do what `repeat` does, and return what the module returned, uncopied."""
         ModuleState(self.module).restore(replica)
-        outputs = tree.ravel(self.forward(replica)[1])
+        _, y = self.forward(replica)
         if advanced:
             advance(replica)
-        gradients = self.backward(replica, copy.deepcopy(self.upstream if upstream is None else upstream))
-        return outputs, {name: np.array(gradients[name]) for name in self.gradients}
+        return y, self.backward(replica, copy.deepcopy(self.upstream if upstream is None else upstream))
 
     # ---- other points
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,12 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 STEP = 1e-6  # relative to the entry: near the cube root of the precision, where rounding and curvature weigh alike
-STEPS = 10.0 ** -np.arange(2, 9)  # the steps that are tried where that one does not convince
+# The steps that are tried where that one does not convince. Their ratios are uneven: outputs that are rounded to a grid
+# answer to steps in exact powers of ten with errors that agree.
+STEPS = 10.0 ** -np.arange(2, 9) * [1.0, 0.83, 1.13, 0.91, 1.19, 0.87, 1.07]
 FLOOR = 1e-5  # a derivative this much smaller than value over argument counts as zero, and is compared absolutely
 DOUBT = 1e-5  # a derivative that is not known to so much, relatively, judges nothing
 GAP = 1e-3  # derivatives to the left and the right, by a single step, that differ by more may be those of a kink
 EPS = float(np.finfo(np.float64).eps)
 SAMPLE = 64  # how many entries are measured one by one; arrays of no more are measured whole
+LEAST = 16  # how many of them at least, where forward is slow
+PATIENCE = 0.3  # seconds that measuring a sample may take, and so may each set of further measurements
 MEMORY = 2**24  # how many numbers the Jacobian of all outputs by these entries may take
 MOST = 0.5  # of the entries must be good to judge by, before any of them is called wrong
 SETTLED = 4  # how many entries that look wrong are measured in many steps before the rest is believed
@@ -45,14 +50,22 @@ class Function:
         self.outputs = outputs
         self.array = array
         self.value = np.ravel(outputs()) if value is None else value
+        self.calls, self.seconds = 0, 0.0
+
+    @property
+    def cost(self) -> float:
+        """The seconds that a call takes, of those so far."""
+        return self.seconds / max(self.calls, 1)
 
     def at(self, where: Where, entries: Any) -> np.ndarray:
         """Return the outputs where some entries of the array are others; NaN where there are none."""
+        start = time.perf_counter()
         with replaced(self.array, entries, where), np.errstate(all="ignore"):
             try:
                 y = np.ravel(self.outputs())
             except Exception:
                 y = np.zeros(0)
+        self.calls, self.seconds = self.calls + 1, self.seconds + time.perf_counter() - start
         return y if y.shape == self.value.shape else np.full_like(self.value, np.nan)
 
     def around(self, where: Where, step: Any, at: Any = None) -> tuple[np.ndarray, np.ndarray, Any]:
@@ -133,6 +146,7 @@ class Sample(NamedTuple):
     grid: the indices along each axis.
     analytic, numeric: the gradient that backward gave, and the measured one.
     error, judged, outside: as in a Verdict; the error is relative to the largest entry.
+    jacobian: the derivative of each output by each entry, one axis more; None where that is too much to keep.
     """
 
     grid: tuple[np.ndarray, ...]
@@ -141,6 +155,7 @@ class Sample(NamedTuple):
     error: np.ndarray
     judged: np.ndarray
     outside: np.ndarray
+    jacobian: np.ndarray | None
 
     @property
     def wrong(self) -> np.ndarray:
@@ -215,6 +230,13 @@ class NumericalGradient:
             where = halves[0] if errors[0] > errors[1] else halves[1]
         return where.start
 
+    def among_ties(self, rng: np.random.Generator) -> Verdict | None:
+        """Judge by a direction in which equal entries stay equal, as the largest do; None where none are equal."""
+        values, group = np.unique(self.function.array, return_inverse=True)
+        if values.size == self.gradient.size:
+            return None
+        return self.along(self.units * rng.uniform(0.5, 1.5, values.size)[group.reshape(-1)])
+
     # ---- entry by entry
 
     def sample(self, grid: tuple[np.ndarray, ...]) -> Sample:
@@ -222,9 +244,14 @@ class NumericalGradient:
         chosen = np.arange(self.gradient.size).reshape(self.shape)[np.ix_(*grid)]
         entries = chosen.ravel()
         numeric, gap = np.empty((2, entries.size))
+        jacobian = np.empty((entries.size, self.g.size)) if entries.size * self.g.size <= MEMORY else None
+        value = self.function.value
         for i, entry in enumerate(entries):
-            first, second, distance = self.difference(int(entry), STEP * self.units[entry])
-            numeric[i], gap[i] = first / distance, 2 * second / distance
+            above, below, distance = self.function.around(int(entry), STEP * self.units[entry])
+            if jacobian is not None:
+                jacobian[i] = (above - below) / distance
+            numeric[i] = np.dot(self.g, above - below) / distance
+            gap[i] = 2 * abs(np.dot(self.g, above - 2 * value + below)) / distance
         analytic = self.gradient[entries]
         scale = max(self.floor, float(np.abs(numeric[np.isfinite(numeric)]).max(initial=0)))
         error = np.array([self.error(difference, scale) for difference in analytic - numeric])
@@ -239,7 +266,11 @@ class NumericalGradient:
             numeric[i], error[i], judged[i], outside[i] = verdict
             numeric[i] /= unit
             confirmed += int(verdict.wrong)
-        return Sample(grid, *(array.reshape(chosen.shape) for array in (analytic, numeric, error, judged, outside)))
+        kept = None if jacobian is None else jacobian.reshape(*chosen.shape, -1)
+        analytic, numeric, error, judged, outside = (
+            array.reshape(chosen.shape) for array in (analytic, numeric, error, judged, outside)
+        )
+        return Sample(grid, analytic, numeric, error, judged, outside, kept)
 
     # ---- what a derivative is worth
 
@@ -329,6 +360,7 @@ def compare(
         along = numerical.along(numerical.direction(slice(None), rng))
         if along.judged and not along.wrong:
             return Comparison(along.error, 1, 0, None)
+        few = int(np.clip(PATIENCE / (2 * function.cost), min(few, LEAST), few))
         sample = numerical.sample(grid(shape, few))
         error = max(along.error if along.judged else 0.0, sample.worst)
         unjudged = max(int((~sample.judged).sum()), int(not along.judged))

@@ -182,30 +182,64 @@ def _raised(error: Exception, upstream: Any) -> Fault:
 def _with_a_past(experiment: Experiment, rng: np.random.Generator) -> Iterator[Fault]:
     """Go through a copy that has seen other inputs, twice, and report where its past shows."""
     returned = dict(tree.named_leaves(experiment.inputs))
-    replica = copy.deepcopy(experiment.module)
-    with contextlib.suppress(Exception), np.errstate(all="ignore"):  # inputs near good ones may be refused
-        experiment.moved(rng).forward(replica)
+    replica = _called_before(experiment, rng)
     try:
-        _, advanced = experiment.repeat(advanced=True)
-        outputs, once = experiment.repeat(replica)
-        _, twice = experiment.repeat(replica)
+        _, advanced = experiment.run(copy.deepcopy(experiment.module), advanced=True)
+        outputs, once = experiment.run(replica)
+        values = {name: np.array(once[name]) for name in experiment.gradients}
+        again, twice = experiment.run(replica)
     except Exception as error:
         text = f"The first pass went well, and a later one of the same object raised {type(error).__name__}: {error}."
         yield Fault("backward", "stale values", text, cause=error)
         return
-    if not _agree(outputs, experiment.value):
+    if not _agree(tree.ravel(outputs), experiment.value):
         yield Fault("forward", "stale values", "The output depends on what the module was called with before.")
         return
+    own = [member.data for _, member in replica._state()]
+    if _reused(outputs, again, own):
+        yield Fault("forward", "changed in place", f"The output's {REUSED}")
+    yield from _in_fortran_order(experiment)
     for name, first in experiment.gradients.items():
         if not _agree(advanced[name], first):
             yield Fault(name, "random backward", RANDOM_BACKWARD)
-        elif not _agree(once[name], first):
+        elif not _agree(values[name], first):
             yield Fault(name, "stale values", STALE_VALUES)
+        elif name in returned and _reused(once[name], twice[name], own):
+            yield Fault(name, "changed in place", f"The gradient's {REUSED}")
         elif name in returned and not _agree(twice[name], first):
             text = "The gradient changes when the same passes are repeated. Is it added to an old one?"
             yield Fault(name, "stale values", text)
         elif name not in returned and not _agree(twice[name], 2 * first):
             yield Fault(name, "overwritten", OVERWRITTEN)
+
+
+REUSED = (
+    "array is used again for the next call, so that what an earlier call returned changes. Return a new one each time."
+)
+
+
+def _called_before(experiment: Experiment, rng: np.random.Generator) -> Module:
+    """Return a copy of the module that has been called with other inputs: of another batch size, if it takes them."""
+    other, size = experiment.moved(rng), experiment.samples
+
+    def doubled(leaf: Any) -> Any:
+        return np.concatenate([leaf, leaf]) if np.ndim(leaf) and len(leaf) == size else leaf
+
+    inputs = list(other.inputs.values())
+    for change in (doubled, lambda leaf: leaf):
+        replica = copy.deepcopy(experiment.module)
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):  # the first axis need not be a batch
+            replica(*tree.map(change, inputs))
+            break
+    return replica
+
+
+def _reused(one: Any, other: Any, own: list[np.ndarray]) -> bool:
+    """Return whether what two calls returned lies in the same memory, which is not the module's parameters'."""
+    return any(
+        isinstance(a, np.ndarray) and np.may_share_memory(a, b) and not any(np.may_share_memory(a, p) for p in own)
+        for a, b in zip(tree.leaves(one), tree.leaves(other), strict=True)
+    )
 
 
 RANDOM_BACKWARD = (
@@ -220,6 +254,51 @@ OVERWRITTEN = (
     "A second pass does not double the gradient: backward overwrites grad where it should add. Write grad += ...; only "
     "zero_grad clears."
 )
+
+
+def _in_fortran_order(experiment: Experiment) -> Iterator[Fault]:
+    """Report what is another where arrays lie in memory column by column."""
+    replica = copy.deepcopy(experiment.module)
+    experiment.random_state.restore()
+
+    def fortran(leaf: Any) -> Any:
+        return np.array(leaf, order="F") if isinstance(leaf, np.ndarray) else leaf
+
+    try:
+        y = replica(*tree.map(fortran, list(experiment.inputs.values())))
+        gradients = experiment.backward(replica, tree.map(fortran, experiment.upstream))
+    except Exception as error:
+        text = f"For inputs in Fortran's order, {type(error).__name__} is raised: {error}."
+        yield Fault("backward", "memory order", text, cause=error)
+        return
+    if not _agree(tree.ravel(y), experiment.value):
+        yield Fault("forward", "memory order", f"The output is another for inputs {FORTRAN}")
+        return
+    for name, first in experiment.gradients.items():
+        if not _agree(np.asarray(gradients[name], float), first):
+            yield Fault(name, "memory order", f"The gradient is another for inputs and grad_output {FORTRAN}")
+
+
+FORTRAN = (
+    "in Fortran's order, with the same numbers: their memory is gone through in an order that holds for C's alone. "
+    'Leave order="A" or "K" away.'
+)
+
+
+def float64_for_float32(experiment: Experiment) -> list[str]:
+    """Return the inputs whose gradient is float64 where they, the parameters and the output are float32."""
+    replica = copy.deepcopy(experiment.module).float()
+
+    def single(leaf: Any) -> Any:
+        return np.asarray(leaf, np.float32) if tree.is_floating(leaf) else leaf
+
+    with contextlib.suppress(Exception), np.errstate(all="ignore"):
+        experiment.random_state.restore()
+        y = replica(*tree.map(single, copy.deepcopy(list(experiment.inputs.values()))))
+        if all(np.asarray(leaf).dtype != np.float64 for leaf in tree.leaves(y)):
+            gradients = experiment.backward(replica, tree.map(single, experiment.upstream))
+            return [name for name in experiment.gradients if np.asarray(gradients[name]).dtype == np.float64]
+    return []
 
 
 def _default_upstream(experiment: Experiment, y: Any) -> Iterator[Fault]:

@@ -19,10 +19,11 @@ class Fault:
         name: the array whose gradient is wrong, such as "input" or "0.weight"; or "forward" or "backward".
         kind: what is wrong with the numbers: "zero", "exchanged", "upstream ignored", "upstream misused", "passed
             through", "constant factor", "factor by index", "wrong sign", "wrong mode", "transposed", "reordered",
-            "not summed", "summed twice", "mixed samples", "partly right", "elementwise slip", "extra term", "missing
-            term", "unknown", "not measurable"; or else: "missing", "wrong count", "wrong shape", "wrong dtype", "not
-            finite", "changed in place", "overwritten", "stale values", "random forward", "random backward", "default
-            upstream", "raised".
+            "shifted", "not summed", "summed twice", "shared out", "not accumulated", "not carried", "mixed samples",
+            "partly right", "factor by output", "elementwise slip", "extra term", "missing term", "wrong term",
+            "unused", "slightly off", "unknown", "not measurable"; or else: "wrong upstream", "missing",
+            "wrong count", "wrong shape", "wrong dtype", "memory order", "not finite", "changed in place",
+            "overwritten", "stale values", "random forward", "random backward", "default upstream", "raised".
         message: sentences on it, with the evidence in numbers.
         modes: where it shows: "train", "eval", or both.
         worst: the entries that are off the most: index, the gradient that backward gave, the measured one.
@@ -116,7 +117,7 @@ class Report:
 
     def _leading(self) -> list[Fault]:
         """Return the faults worth reading: not those of the whole where a module inside is the culprit."""
-        return [] if self.inside else self.faults
+        return [fault for fault in self.faults if not self.inside or fault.kind == "wrong upstream"]
 
     def _headline(self) -> str:
         title = self.module if len(self.module) < 50 and "\n" not in self.module else self.module.partition("(")[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator
 
@@ -60,9 +59,12 @@ HINTS = {
 }
 
 
-def origin(c: float, e: Evidence) -> str:
-    """Return sentences on what a factor may be made of, or nothing."""
-    hint = next((text for value, text in HINTS.items() if math.isclose(c, value, rel_tol=SAME)), "")
+def origin(c: float, e: Evidence, everywhere: bool = False) -> str:
+    """Return sentences on what a factor may be made of, or nothing.
+
+    everywhere: whether many entries have it, so that it is no coincidence.
+    """
+    hint = next((text for value, text in HINTS.items() if everywhere and math.isclose(c, value, rel_tol=SAME)), "")
     for forms in ORIGINS:
         fits = [
             (form.format(symbol), f"where {symbol} = {value:g} is {meaning}")
@@ -105,16 +107,27 @@ def _quantities(e: Evidence) -> Iterator[tuple[str, str, float]]:
 
 def vector_origin(c: np.ndarray, axis: int, e: Evidence) -> str:
     """Return a sentence on what factors along an axis may be made of: parameters, or the inputs' statistics."""
-    size = e.whole.shape[axis]
-    vectors = {name: p for name, p in e.experiment.arrays.items() if p.shape == (size,)}
-    for name, x in tree.named_leaves(e.experiment.inputs):
-        for k in range(np.ndim(x)):
-            if x.shape[k] == size and x.dtype.kind == "f":
-                vectors[f"std({name})"], vectors[f"var({name})"] = (s(rest_of(x.ndim, k)) for s in (x.std, x.var))
-    for (name, vector), (form, power) in itertools.product(vectors.items(), {"{}": 1.0, "1/{}": -1.0}.items()):
-        if np.allclose(c, vector[e.sample.grid[axis]] ** power, rtol=CLOSE):
-            return f" They are {form.format(name)}."
+    for name, vector in vectors(e, e.whole.shape[axis]).items():
+        for form, power in {"{}": 1.0, "1/{}": -1.0}.items():
+            if np.allclose(c, vector[e.sample.grid[axis]] ** power, rtol=CLOSE):
+                return f" They are {form.format(name)}: a factor too much, or its inverse left out."
     return ""
+
+
+def vectors(e: Evidence, size: int) -> dict[str, np.ndarray]:
+    """Return vectors of a size that a factor may be made of: parameters, and the statistics of inputs and parameters.
+
+    They are by name.
+    """
+    known = {name: p for name, p in e.experiment.arrays.items() if p.shape == (size,)}
+    arrays = dict(tree.named_leaves(e.experiment.inputs)) | e.experiment.arrays
+    for name, x in arrays.items():
+        for k in range(np.ndim(x)):
+            if x.ndim > 1 and x.shape[k] == size and x.dtype.kind == "f":
+                rest = rest_of(x.ndim, k)
+                known[f"std({name})"], known[f"var({name})"] = x.std(rest), x.var(rest)
+                known[f"norm({name})"] = np.sqrt((x * x).sum(rest))
+    return known
 
 
 def rest_of(ndim: int, axis: int) -> tuple[int, ...]:

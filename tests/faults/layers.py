@@ -1,0 +1,741 @@
+"""Textbook layers, written correctly and as people write them: loops where they loop, caches where they cache.
+
+`faults.table` plants mistakes in them, by an edit to the text of a class.
+"""
+
+import numpy as np
+
+import nn
+
+
+def weight(*shape, seed=0):
+    """Return a Parameter of normal numbers."""
+    return nn.Parameter(np.random.default_rng([seed, *shape]).normal(size=shape))
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+class Layer(nn.Module):
+    def forward(self, *inputs):
+        y, *cache = self.run(*inputs)
+        self.save_for_backward(cache)
+        return y
+
+
+class Loss(nn.Loss):
+    def __init__(self):
+        super().__init__("mean")
+
+    def forward(self, *inputs):
+        y, *cache = self.run(*inputs)
+        self.save_for_backward(cache)
+        return y
+
+
+# ---- convolution and pooling: images are (N, C, H, W), sequences (N, C, T)
+
+
+class Conv2d(Layer):
+    """A 3 x 3 kernel, with a stride of 2 and one row and column of padding."""
+
+    def __init__(self, stride=2):
+        self.w, self.b, self.stride = weight(3, 2, 3, 3), weight(3), stride
+
+    def run(self, x):
+        p, s, w = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1))), self.stride, self.w.data
+        n, h, k = len(x), (x.shape[2] - 1) // s + 1, (x.shape[3] - 1) // s + 1
+        y = np.zeros((n, len(w), h, k))
+        for i in range(h):
+            for j in range(k):
+                y[:, :, i, j] = np.tensordot(p[:, :, i * s : i * s + 3, j * s : j * s + 3], w, ((1, 2, 3), (1, 2, 3)))
+        return y + self.b.data[:, None, None], p
+
+    def backward(self, g):
+        (p,), s, w = self.saved(), self.stride, self.w.data
+        self.b.grad += g.sum((0, 2, 3))
+        dp, dw = np.zeros_like(p), np.zeros_like(w)
+        for i in range(g.shape[2]):
+            for j in range(g.shape[3]):
+                rows, columns = slice(i * s, i * s + 3), slice(j * s, j * s + 3)
+                dp[:, :, rows, columns] += np.tensordot(g[:, :, i, j], w, 1)
+                dw += np.tensordot(g[:, :, i, j], p[:, :, rows, columns], (0, 0))
+        self.w.grad += dw
+        return dp[:, :, 1:-1, 1:-1]
+
+
+class Conv1d(Layer):
+    """A kernel of 3 without padding."""
+
+    def __init__(self):
+        self.w, self.b = weight(3, 2, 3), weight(3)
+
+    def run(self, x):
+        t = x.shape[2] - 2
+        y = sum(np.einsum("nct,oc->not", x[:, :, k : k + t], self.w.data[:, :, k]) for k in range(3))
+        return y + self.b.data[:, None], x
+
+    def backward(self, g):
+        (x,), dx, t = self.saved(), 0.0, g.shape[2]
+        dx = np.zeros_like(x)
+        for k in range(3):
+            dx[:, :, k : k + t] += np.einsum("not,oc->nct", g, self.w.data[:, :, k])
+            self.w.grad[:, :, k] += np.einsum("not,nct->oc", g, x[:, :, k : k + t])
+        self.b.grad += g.sum((0, 2))
+        return dx
+
+
+class Depthwise(Layer):
+    """A causal kernel of 3 for each channel of its own, dilated by 2."""
+
+    def __init__(self):
+        self.w = weight(4, 3)
+
+    def run(self, x):
+        p = np.pad(x, ((0, 0), (0, 0), (4, 0)))
+        return sum(p[:, :, 2 * k : 2 * k + x.shape[2]] * self.w.data[:, k, None] for k in range(3)), p
+
+    def backward(self, g):
+        (p,), t = self.saved(), g.shape[2]
+        dp = np.zeros_like(p)
+        for k in range(3):
+            dp[:, :, 2 * k : 2 * k + t] += g * self.w.data[:, k, None]
+            self.w.grad[:, k] += (g * p[:, :, 2 * k : 2 * k + t]).sum((0, 2))
+        return dp[:, :, 4:]
+
+
+class Upsample(Layer):
+    """A transposed convolution along time, with a kernel of 3 and a stride of 2."""
+
+    def __init__(self):
+        self.w = weight(2, 3, 3)
+
+    def run(self, x):
+        y = np.zeros((len(x), 3, 2 * x.shape[2] + 1))
+        for t in range(x.shape[2]):
+            y[:, :, 2 * t : 2 * t + 3] += np.einsum("nc,cok->nok", x[:, :, t], self.w.data)
+        return y, x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        dx = np.zeros_like(x)
+        for t in range(x.shape[2]):
+            window = g[:, :, 2 * t : 2 * t + 3]
+            dx[:, :, t] = np.einsum("nok,cok->nc", window, self.w.data)
+            self.w.grad += np.einsum("nc,nok->cok", x[:, :, t], window)
+        return dx
+
+
+class MaxPool2d(Layer):
+    """The largest of each 3 x 3, in steps of 2: windows overlap."""
+
+    def run(self, x):
+        h, w = (x.shape[2] - 1) // 2, (x.shape[3] - 1) // 2
+        y = np.zeros((*x.shape[:2], h, w))
+        for i in range(h):
+            for j in range(w):
+                y[:, :, i, j] = x[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max((2, 3))
+        return y, x, y
+
+    def backward(self, g):
+        x, y = self.saved()
+        dx = np.zeros_like(x)
+        for i in range(g.shape[2]):
+            for j in range(g.shape[3]):
+                window = x[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
+                mask = window == y[:, :, i, j][..., None, None]
+                first = mask & (mask.reshape(*mask.shape[:2], 9).cumsum(-1).reshape(mask.shape) == 1)
+                dx[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += first * g[:, :, i, j][..., None, None]
+        return dx
+
+
+class AvgPool2d(Layer):
+    """The mean of each 2 x 2."""
+
+    def run(self, x):
+        n, c, h, w = x.shape
+        return x.reshape(n, c, h // 2, 2, w // 2, 2).mean((3, 5)), x
+
+    def backward(self, g):
+        self.saved()
+        return np.repeat(np.repeat(g, 2, 2), 2, 3) / 4
+
+
+class GlobalPool(Layer):
+    """The largest and the mean over all positions, side by side."""
+
+    def run(self, x):
+        flat = x.reshape(*x.shape[:2], -1)
+        return np.concatenate([flat.max(-1), flat.mean(-1)], 1), x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        flat, (a, b) = x.reshape(*x.shape[:2], -1), np.split(g, 2, 1)
+        largest = np.eye(flat.shape[-1])[flat.argmax(-1)]
+        return (largest * a[..., None] + b[..., None] / flat.shape[-1]).reshape(x.shape)
+
+
+# ---- norms
+
+
+class BatchNorm2d(Layer):
+    """Each channel standardised over the batch and all positions."""
+
+    def __init__(self):
+        self.gamma, self.beta = weight(3), weight(3, seed=1)
+
+    def run(self, x):
+        std = np.sqrt(x.var((0, 2, 3), keepdims=True) + 1e-5)
+        h = (x - x.mean((0, 2, 3), keepdims=True)) / std
+        return self.gamma.data[:, None, None] * h + self.beta.data[:, None, None], h, std
+
+    def backward(self, g):
+        h, std = self.saved()
+        axes = (0, 2, 3)
+        self.gamma.grad += (g * h).sum((0, 2, 3))
+        self.beta.grad += g.sum((0, 2, 3))
+        dh = g * self.gamma.data[:, None, None]
+        return (dh - dh.mean(axes, keepdims=True) - h * (dh * h).mean(axes, keepdims=True)) / std
+
+
+class LayerNorm(Layer):
+    """The last axis standardised; input (N, T, D)."""
+
+    def __init__(self):
+        self.gamma, self.beta = weight(6), weight(6, seed=1)
+
+    def run(self, x):
+        c = x - x.mean(-1, keepdims=True)
+        std = np.sqrt((c * c).mean(-1, keepdims=True) + 1e-5)
+        return self.gamma.data * c / std + self.beta.data, c, std
+
+    def backward(self, g):
+        c, std = self.saved()
+        self.gamma.grad += (g * c / std).sum((0, 1))
+        self.beta.grad += g.sum((0, 1))
+        dh = g * self.gamma.data
+        dvar = -(dh * c).mean(-1, keepdims=True) / std**3
+        dc = dh / std + dvar * c
+        return dc - dc.mean(-1, keepdims=True)
+
+
+class RMSNorm(Layer):
+    """The last axis over its root mean square."""
+
+    def __init__(self):
+        self.gamma = weight(5)
+
+    def run(self, x):
+        r = np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+        return self.gamma.data * x / r, x, r
+
+    def backward(self, g):
+        x, r = self.saved()
+        self.gamma.grad += (g * x / r).sum((0, 1))
+        dh = g * self.gamma.data
+        return dh / r - x * (dh * x).mean(-1, keepdims=True) / r**3
+
+
+class GroupNorm(Layer):
+    """Two groups of two channels each."""
+
+    def __init__(self):
+        self.gamma, self.beta = weight(4), weight(4, seed=1)
+
+    def run(self, x):
+        v = x.reshape(len(x), 2, -1)
+        std = np.sqrt(v.var(-1, keepdims=True) + 1e-5)
+        h = (v - v.mean(-1, keepdims=True)) / std
+        return self.gamma.data[:, None] * h.reshape(x.shape) + self.beta.data[:, None], h, std
+
+    def backward(self, g):
+        h, std = self.saved()
+        self.gamma.grad += (g * h.reshape(g.shape)).sum((0, 2))
+        self.beta.grad += g.sum((0, 2))
+        dh = (g * self.gamma.data[:, None]).reshape(h.shape)
+        dx = (dh - dh.mean(-1, keepdims=True) - h * (dh * h).mean(-1, keepdims=True)) / std
+        return dx.reshape(g.shape)
+
+
+class Normalize(Layer):
+    """Rows of length 1."""
+
+    def run(self, x):
+        r = np.sqrt((x * x).sum(-1, keepdims=True))
+        return x / r, x / r, r
+
+    def backward(self, g):
+        y, r = self.saved()
+        return (g - y * (g * y).sum(-1, keepdims=True)) / r
+
+
+class WeightNorm(Layer):
+    """A linear map of rows g v / |v|."""
+
+    def __init__(self):
+        self.v, self.scale = weight(3, 4), weight(3)
+
+    def run(self, x):
+        r = np.sqrt((self.v.data**2).sum(1, keepdims=True))
+        return x @ (self.scale.data[:, None] * self.v.data / r).T, x, r
+
+    def backward(self, g):
+        x, r = self.saved()
+        u, s = self.v.data / r, self.scale.data[:, None]
+        dw = g.T @ x
+        self.scale.grad += (dw * u).sum(1)
+        self.v.grad += s * (dw - u * (dw * u).sum(1, keepdims=True)) / r
+        return g @ (s * u)
+
+
+# ---- recurrent: sequences are (T, N, D)
+
+
+class RNN(Layer):
+    """h = tanh(W x + U h + b), from zero."""
+
+    def __init__(self):
+        self.w, self.u, self.b = weight(4, 3), weight(4, 4), weight(4)
+
+    def run(self, x):
+        h = [np.zeros((x.shape[1], 4))]
+        for t in range(len(x)):
+            h.append(np.tanh(x[t] @ self.w.data.T + h[-1] @ self.u.data.T + self.b.data))
+        return np.stack(h[1:]), x, h
+
+    def backward(self, g):
+        x, h = self.saved()
+        dx, dh = np.zeros_like(x), 0.0
+        for t in reversed(range(len(x))):
+            da = (g[t] + dh) * (1 - h[t + 1] ** 2)
+            self.w.grad += da.T @ x[t]
+            self.u.grad += da.T @ h[t]
+            self.b.grad += da.sum(0)
+            dx[t] = da @ self.w.data
+            dh = da @ self.u.data
+        return dx
+
+
+class LSTM(Layer):
+    """Gates i, f, o and the candidate, each of the input and of h."""
+
+    def __init__(self, size=3, hidden=2):
+        self.w, self.u, self.b = weight(4 * hidden, size), weight(4 * hidden, hidden), weight(4 * hidden)
+
+    def run(self, x):
+        n = self.u.data.shape[1]
+        h, c, cache, outputs = np.zeros((x.shape[1], n)), np.zeros((x.shape[1], n)), [], []
+        for t in range(len(x)):
+            a = x[t] @ self.w.data.T + h @ self.u.data.T + self.b.data
+            i, f, o, z = *sigmoid(a[:, : 3 * n]).reshape(-1, 3, n).swapaxes(0, 1), np.tanh(a[:, 3 * n :])
+            new = f * c + i * z
+            cache.append((i, f, o, z, c, h, np.tanh(new)))
+            c, h = new, o * np.tanh(new)
+            outputs.append(h)
+        return np.stack(outputs), x, cache
+
+    def backward(self, g):
+        x, cache = self.saved()
+        dx, dh, dc = np.zeros_like(x), 0.0, 0.0
+        for t in reversed(range(len(x))):
+            i, f, o, z, c, h, tc = cache[t]
+            dh = dh + g[t]
+            dc = dc + dh * o * (1 - tc**2)
+            di, df, do, dz = dc * z, dc * c, dh * tc, dc * i
+            da = np.concatenate([di * i * (1 - i), df * f * (1 - f), do * o * (1 - o), dz * (1 - z**2)], 1)
+            self.w.grad += da.T @ x[t]
+            self.u.grad += da.T @ h
+            self.b.grad += da.sum(0)
+            dx[t] = da @ self.w.data
+            dh = da @ self.u.data
+            dc = dc * f
+        return dx
+
+
+class GRU(Layer):
+    """Gates r and z, and the candidate from r h; returns the last state alone."""
+
+    def __init__(self):
+        self.w, self.u = weight(9, 2), weight(9, 3)
+
+    def run(self, x, h):
+        cache = []
+        for t in range(len(x)):
+            wr, wz, wc = np.split(x[t] @ self.w.data.T, 3, 1)
+            ur, uz, uc = np.split(self.u.data, 3)
+            r, z = sigmoid(wr + h @ ur.T), sigmoid(wz + h @ uz.T)
+            c = np.tanh(wc + (r * h) @ uc.T)
+            cache.append((r, z, c, h))
+            h = (1 - z) * h + z * c
+        return h, x, cache
+
+    def backward(self, g):
+        x, cache = self.saved()
+        dx, dh = np.zeros_like(x), g
+        ur, uz, uc = np.split(self.u.data, 3)
+        for t in reversed(range(len(x))):
+            r, z, c, h = cache[t]
+            dc = dh * z * (1 - c**2)
+            dz = dh * (c - h) * z * (1 - z)
+            drh = dc @ uc
+            dr = drh * h * r * (1 - r)
+            da = np.concatenate([dr, dz, dc], 1)
+            self.w.grad += da.T @ x[t]
+            self.u.grad += np.concatenate([dr.T @ h, dz.T @ h, dc.T @ (r * h)])
+            dx[t] = da @ self.w.data
+            dh = dh * (1 - z) + drh * r + dr @ ur + dz @ uz
+        return dx, dh
+
+
+class CumulativeSum(Layer):
+    """Running sums over time, weighed by a decay."""
+
+    def run(self, x):
+        y = np.zeros_like(x)
+        for t in range(len(x)):
+            y[t] = x[t] + (0.8 * y[t - 1] if t else 0)
+        return (y,)
+
+    def backward(self, g):
+        self.saved()
+        dx = np.zeros_like(g)
+        for t in reversed(range(len(g))):
+            dx[t] = g[t] + (0.8 * dx[t + 1] if t + 1 < len(g) else 0)
+        return dx
+
+
+# ---- attention and embeddings
+
+
+class Attention(Layer):
+    """softmax(q k / sqrt(d)) v, for one head; (N, T, d)."""
+
+    def run(self, q, k, v):
+        d = q.shape[-1]
+        p = softmax(q @ k.swapaxes(1, 2) / np.sqrt(d))
+        return p @ v, q, k, v, p
+
+    def backward(self, g):
+        q, k, v, p = self.saved()
+        dv = p.swapaxes(1, 2) @ g
+        dp = g @ v.swapaxes(1, 2)
+        ds = p * (dp - (dp * p).sum(-1, keepdims=True))
+        ds = ds / np.sqrt(q.shape[-1])
+        dq = ds @ k
+        dk = ds.swapaxes(1, 2) @ q
+        return dq, dk, dv
+
+
+class SelfAttention(Layer):
+    """One head, causal, with projections; (N, T, D)."""
+
+    def __init__(self):
+        self.wq, self.wk, self.wv, self.wo = (weight(4, 4, seed=seed) for seed in range(4))
+
+    def run(self, x):
+        q, k, v = (x @ w.data for w in (self.wq, self.wk, self.wv))
+        s = q @ k.swapaxes(1, 2) / 2
+        p = softmax(np.where(np.tri(x.shape[1]) > 0, s, -1e9))
+        a = p @ v
+        return a @ self.wo.data, x, q, k, v, p, a
+
+    def backward(self, g):
+        x, q, k, v, p, a = self.saved()
+        self.wo.grad += np.einsum("nti,ntj->ij", a, g)
+        da = g @ self.wo.data.T
+        dv = p.swapaxes(1, 2) @ da
+        dp = da @ v.swapaxes(1, 2)
+        ds = p * (dp - (dp * p).sum(-1, keepdims=True)) / 2
+        dq, dk = ds @ k, ds.swapaxes(1, 2) @ q
+        self.wq.grad += np.einsum("nti,ntj->ij", x, dq)
+        self.wk.grad += np.einsum("nti,ntj->ij", x, dk)
+        self.wv.grad += np.einsum("nti,ntj->ij", x, dv)
+        return dq @ self.wq.data.T + dk @ self.wk.data.T + dv @ self.wv.data.T
+
+
+class Embedding(Layer):
+    """Rows of a table, by integers that repeat."""
+
+    def __init__(self):
+        self.table = weight(6, 3)
+
+    def run(self, index):
+        return self.table.data[index], index
+
+    def backward(self, g):
+        (index,) = self.saved()
+        np.add.at(self.table.grad, index, g)
+
+
+class Tied(Layer):
+    """An autoencoder whose decoder is its encoder transposed."""
+
+    def __init__(self):
+        self.w, self.b = weight(3, 5), weight(5)
+
+    def run(self, x):
+        h = np.tanh(x @ self.w.data.T)
+        return h @ self.w.data + self.b.data, x, h
+
+    def backward(self, g):
+        x, h = self.saved()
+        da = (g @ self.w.data.T) * (1 - h**2)
+        self.w.grad += h.T @ g
+        self.w.grad += da.T @ x
+        self.b.grad += g.sum(0)
+        return da @ self.w.data
+
+
+class Gather(Layer):
+    """Entries taken from each row, by indices that repeat."""
+
+    index = np.array([[0, 2, 2], [1, 1, 1], [3, 0, 2], [2, 3, 3]])
+
+    def run(self, x):
+        return x[np.arange(4)[:, None], self.index], x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        dx = np.zeros_like(x)
+        np.add.at(dx, (np.arange(4)[:, None], self.index), g)
+        return dx
+
+
+# ---- blocks
+
+
+class Residual(Layer):
+    """x + V tanh(W x)."""
+
+    def __init__(self):
+        self.w, self.v = weight(6, 4), weight(4, 6)
+
+    def run(self, x):
+        h = np.tanh(x @ self.w.data.T)
+        return x + h @ self.v.data.T, x, h
+
+    def backward(self, g):
+        x, h = self.saved()
+        self.v.grad += g.T @ h
+        da = (g @ self.v.data) * (1 - h**2)
+        self.w.grad += da.T @ x
+        dx = da @ self.w.data
+        return dx + g
+
+
+class Gated(Layer):
+    """sigmoid(W x) times V x."""
+
+    def __init__(self):
+        self.w, self.v = weight(3, 4), weight(3, 4, seed=1)
+
+    def run(self, x):
+        s, y = sigmoid(x @ self.w.data.T), x @ self.v.data.T
+        return s * y, x, s, y
+
+    def backward(self, g):
+        x, s, y = self.saved()
+        ds = g * y * s * (1 - s)
+        dy = g * s
+        self.w.grad += ds.T @ x
+        self.v.grad += dy.T @ x
+        return ds @ self.w.data + dy @ self.v.data
+
+
+class Excitation(Layer):
+    """Channels scaled by a gate of their own means; (N, C, T)."""
+
+    def __init__(self):
+        self.w = weight(3, 3)
+
+    def run(self, x):
+        m = x.mean(-1)
+        s = sigmoid(m @ self.w.data)
+        return x * s[..., None], x, m, s
+
+    def backward(self, g):
+        x, m, s = self.saved()
+        da = (g * x).sum(-1) * s * (1 - s)
+        self.w.grad += m.T @ da
+        dm = da @ self.w.data.T
+        return g * s[..., None] + dm[..., None] / x.shape[-1]
+
+
+class PReLU(Layer):
+    """A slope for each channel where the input is negative; (N, C, T)."""
+
+    def __init__(self):
+        self.slope = weight(3)
+
+    def run(self, x):
+        return np.where(x > 0, x, self.slope.data[:, None] * x), x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        self.slope.grad += np.where(x > 0, 0, g * x).sum((0, 2))
+        return g * np.where(x > 0, 1, self.slope.data[:, None])
+
+
+class GELU(Layer):
+    """x times the logistic function of 1.702 x."""
+
+    def run(self, x):
+        return x * sigmoid(1.702 * x), x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        s = sigmoid(1.702 * x)
+        return g * (s + 1.702 * x * s * (1 - s))
+
+
+class LogSumExp(Layer):
+    """Over the last axis."""
+
+    def run(self, x):
+        m = x.max(-1, keepdims=True)
+        return np.log(np.exp(x - m).sum(-1)) + m[..., 0], x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        return g[..., None] * softmax(x)
+
+
+class Concat(Layer):
+    """A wide and a deep path, side by side."""
+
+    def __init__(self):
+        self.w = weight(2, 4)
+
+    def run(self, x):
+        return np.concatenate([x**2, np.sin(x @ self.w.data.T)], 1), x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        wide, deep = g[:, :4], g[:, 4:]
+        da = deep * np.cos(x @ self.w.data.T)
+        self.w.grad += da.T @ x
+        return wide * 2 * x + da @ self.w.data
+
+
+class Network(Layer):
+    """Three layers, one of them twice."""
+
+    def __init__(self):
+        self.first, self.second = nn.Linear(4, 4, generator=0), nn.Linear(4, 4, generator=1)
+        self.a, self.b = nn.Tanh(), nn.Sigmoid()
+
+    def run(self, x):
+        return (self.b(self.second(self.a(self.first(x)))) + x,)
+
+    def backward(self, g):
+        self.saved()
+        d = self.b.backward(g)
+        d = self.second.backward(d)
+        d = self.a.backward(d)
+        return self.first.backward(d) + g
+
+
+# ---- losses
+
+
+class SequenceCrossEntropy(Loss):
+    """Over the classes of each step, averaged over steps that count; (N, T, C)."""
+
+    def run(self, prediction, target):
+        p = softmax(prediction)
+        n, t = target.shape
+        picked = p[np.arange(n)[:, None], np.arange(t), target]
+        return -np.log(picked).mean(), p, target
+
+    def backward(self, g=1.0):
+        p, target = self.saved()
+        n, t = target.shape
+        d = p.copy()
+        d[np.arange(n)[:, None], np.arange(t), target] -= 1
+        return g * d / (n * t)
+
+
+class Hinge(Loss):
+    """The multiclass SVM of margin 1."""
+
+    def run(self, prediction, target):
+        rows = np.arange(len(target))
+        margins = np.maximum(prediction - prediction[rows, target][:, None] + 1, 0)
+        margins[rows, target] = 0
+        return margins.sum() / len(target), margins, target
+
+    def backward(self, g=1.0):
+        margins, target = self.saved()
+        rows = np.arange(len(target))
+        d = (margins > 0) * 1.0
+        d[rows, target] -= (margins > 0).sum(1)
+        return g * d / len(target)
+
+
+class Divergence(Loss):
+    """sum target log(target / prediction), over the batch."""
+
+    def run(self, prediction, target):
+        return (target * np.log(target / prediction)).sum() / len(target), prediction, target
+
+    def backward(self, g=1.0):
+        prediction, target = self.saved()
+        return -g * target / prediction / len(target)
+
+
+class Focal(Loss):
+    """-(1 - p)^2 log p, for the probability of what is true."""
+
+    def run(self, prediction, target):
+        p = np.where(target > 0, sigmoid(prediction), 1 - sigmoid(prediction))
+        return -((1 - p) ** 2 * np.log(p)).mean(), p, target
+
+    def backward(self, g=1.0):
+        p, target = self.saved()
+        dp = 2 * (1 - p) * np.log(p) - (1 - p) ** 2 / p
+        return g * dp * p * (1 - p) * np.where(target > 0, 1, -1) / p.size
+
+
+class Dice(Loss):
+    """1 - 2 sum(p t) / (sum p + sum t)."""
+
+    def run(self, prediction, target):
+        a, b = (prediction * target).sum(), prediction.sum() + target.sum()
+        return 1 - 2 * a / b, target, a, b
+
+    def backward(self, g=1.0):
+        target, a, b = self.saved()
+        return g * (2 * a / b**2 - 2 * target / b)
+
+
+class Cosine(Layer):
+    """One minus the cosine of rows."""
+
+    def run(self, u, v):
+        a, b = np.sqrt((u * u).sum(1, keepdims=True)), np.sqrt((v * v).sum(1, keepdims=True))
+        s = (u * v).sum(1, keepdims=True) / (a * b)
+        return 1 - s[:, 0], u, v, a, b, s
+
+    def backward(self, g):
+        u, v, a, b, s = self.saved()
+        g = g[:, None]
+        return -g * (v / (a * b) - s * u / a**2), -g * (u / (a * b) - s * v / b**2)
+
+
+class Triplet(Layer):
+    """max(|a - p|^2 - |a - n|^2 + 1, 0)."""
+
+    def run(self, a, p, n):
+        y = np.maximum(((a - p) ** 2).sum(1) - ((a - n) ** 2).sum(1) + 1, 0)
+        return y, a, p, n, y
+
+    def backward(self, g):
+        a, p, n, y = self.saved()
+        g = (g * (y > 0))[:, None]
+        return 2 * g * (n - p), -2 * g * (a - p), 2 * g * (a - n)
