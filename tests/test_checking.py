@@ -50,7 +50,7 @@ class Reversed(nn.ReLU):
 
 
 @pytest.fixture(scope="module")
-def reports():
+def reports(unhurried):
     return {
         plant.name: report(plant.build(), *plant.draw(np.random.default_rng(number)))
         for number, plant in enumerate(PLANTED)

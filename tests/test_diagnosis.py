@@ -12,6 +12,7 @@ from planted import spoil
 
 import nn
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 X = np.random.default_rng(0).normal(size=(5, 6))
 SAMPLE = [mistake for mistake in MISTAKES if not mistake.aside][::3]
 

@@ -9,6 +9,7 @@ from museum import EXHIBITS
 
 import nn
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 ROOT = Path(__file__).resolve().parents[1]
 every = pytest.mark.parametrize("exhibit", EXHIBITS, ids=lambda exhibit: exhibit.name)
 
