@@ -27,14 +27,13 @@ from textbook import CORRECT  # noqa: E402
 import nn  # noqa: E402
 from nn import tree  # noqa: E402
 
-ABOUT = (
-    "Mistakes as people make them, planted in textbook layers of convolution, pooling, norms, recurrent cells, attention, "
-    "embeddings and losses by an edit to their text (`tests/faults`). *Named* means that at least one gradient is "
-    "described rightly and none wrongly; *unknown*, that the checker says so; *misnamed*, that any of its descriptions "
-    "is not among those that the edit bears out. A third was kept aside while the diagnosis was written, with the "
-    "descriptions that were expected beforehand; of the others, 18 rows accept a second one, which was found to hold of "
-    "their numbers."
-)
+ABOUT = """
+Mistakes as people make them, planted in textbook layers of convolution, pooling, norms, recurrent cells, attention,
+embeddings and losses by an edit to their text (`tests/faults`). *Named* means that at least one gradient is described
+rightly and none wrongly; *unknown*, that the checker says so; *misnamed*, that any of its descriptions is not among
+those that the edit bears out. A third was kept aside while the diagnosis was written, with the descriptions that were
+expected beforehand; of the others, 18 rows accept a second one, which was found to hold of their numbers.
+"""
 SCALES = (1.0, 1e-6, 1e-3, 1e3, "one sample", "ties")
 
 
@@ -98,7 +97,7 @@ def page(verdicts, rows, checked, seconds):
     lines = [
         "# How well the checker names a mistake",
         "",
-        textwrap.fill(ABOUT, 120, break_on_hyphens=False),
+        ABOUT.strip(),
         "",
         "Written by `python tools/diagnosis.py`.",
         "",
@@ -112,9 +111,9 @@ def page(verdicts, rows, checked, seconds):
         lines.append(f"| {title} | {' | '.join(map(str, numbers))} |")
     count, unmeasured, alarms = checked
     alarmed = (
-        f"Right layers: {len(alarms)} false alarms in {count:,} checks of {rows} layers, as the tests draw their inputs, "
-        f"times 1e-6, 1e-3 and 1e3, of one sample, and rounded to whole numbers so that entries tie; {unmeasured} could "
-        f"not be measured ({seconds / count * 1e3:.0f} ms a check)."
+        f"Right layers: {len(alarms)} false alarms in {count:,} checks of {rows} layers, as the tests draw their "
+        f"inputs, times 1e-6, 1e-3 and 1e3, of one sample, and rounded to whole numbers so that entries tie; "
+        f"{unmeasured} could not be measured ({seconds / count * 1e3:.0f} ms a check)."
     )
     lines += [
         "",
