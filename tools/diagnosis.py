@@ -11,6 +11,7 @@ import collections
 import copy
 import itertools
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -26,6 +27,13 @@ from textbook import CORRECT  # noqa: E402
 import nn  # noqa: E402
 from nn import tree  # noqa: E402
 
+ABOUT = """
+Mistakes as people make them, planted in textbook layers of convolution, pooling, norms, recurrent cells, attention,
+embeddings and losses by an edit to their text (`tests/faults`). *Named* means that at least one gradient is described
+rightly and none wrongly; *unknown*, that the checker says so; *misnamed*, that any of its descriptions is not among
+those that the edit bears out. A third was kept aside while the diagnosis was written, with the descriptions that were
+expected beforehand; of the others, 18 rows accept a second one, which was found to hold of their numbers.
+"""
 SCALES = (1.0, 1e-6, 1e-3, 1e3, "one sample", "ties")
 
 
@@ -89,10 +97,7 @@ def page(verdicts, rows, checked, seconds):
     lines = [
         "# How well the checker names a mistake",
         "",
-        "Mistakes as people make them, planted in textbook layers of convolution, pooling, norms, recurrent cells, "
-        "attention, embeddings and losses by an edit to their text (`tests/faults`). *Named* means that at least one "
-        "gradient is described rightly and none wrongly; *unknown*, that the checker says so; *misnamed*, that any of "
-        "its descriptions is another than the edit bears out. A third was kept aside while the diagnosis was written.",
+        ABOUT.strip(),
         "",
         "Written by `python tools/diagnosis.py`.",
         "",
@@ -105,11 +110,14 @@ def page(verdicts, rows, checked, seconds):
         numbers = (total, total - c["missed"], c["named"], c["unknown"], c["misnamed"])
         lines.append(f"| {title} | {' | '.join(map(str, numbers))} |")
     count, unmeasured, alarms = checked
-    lines += [
-        "",
+    alarmed = (
         f"Right layers: {len(alarms)} false alarms in {count:,} checks of {rows} layers, as the tests draw their "
         f"inputs, times 1e-6, 1e-3 and 1e3, of one sample, and rounded to whole numbers so that entries tie; "
-        f"{unmeasured} could not be measured. ({seconds / count * 1e3:.0f} ms a check.)",
+        f"{unmeasured} could not be measured ({seconds / count * 1e3:.0f} ms a check)."
+    )
+    lines += [
+        "",
+        textwrap.fill(alarmed, 120),
         "",
         *(f"- {alarm}" for alarm in alarms),
         "## What is not named",
