@@ -31,8 +31,8 @@ from .structure import (
     parts_exchanged,
     shared_out,
     shifted,
+    some_uses,
     subsets,
-    uses,
     wrong_pattern,
 )
 from .vocabulary import FORMULAS, origin, rest_of, vector_origin
@@ -53,7 +53,9 @@ def diagnose(evidence: Evidence) -> tuple[str, str]:
 def _first(evidence: Evidence, questions: tuple[Callable[[Evidence], Diagnosis], ...]) -> tuple[str, str] | None:
     """Return the first diagnosis that fits."""
     with np.errstate(all="ignore"):
-        for ask in itertools.takewhile(lambda _: evidence.patient, questions):
+        for ask in questions:
+            if ask in COSTLY and not evidence.patient:
+                continue
             with contextlib.suppress(Exception):  # evidence can be odder than a diagnosis foresees: others may fit
                 for diagnosis in ask(evidence):
                     return diagnosis
@@ -208,7 +210,7 @@ def one_counts(e: Evidence) -> Diagnosis:
 
 
 def one_left_out(e: Evidence) -> Diagnosis:
-    for one, part in _parts(e):
+    for one, part in _parts(e) if not e.partly else ():  # where it is, a row or an entry is wrong
         if e.same(e.analytic, e.numeric - part):
             yield "not summed", f"{one[0].upper()}{one[1:]} is left out of the sum."
 
@@ -451,7 +453,8 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     upstream_reordered,
     factor_by_index,
     one_counts,
-    uses,
+    one_left_out,
+    some_uses,
     spread,
     jacobian_turned,
     some_values,
@@ -464,7 +467,6 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     shared_out,
     misplaced,
     some_rows,
-    one_left_out,
     of_another,
     some_entries,
     decay,
@@ -473,7 +475,8 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     mixed_samples,
     another_derivative,
 )
-DIAGNOSES = (*QUESTIONS, later_wrong, at_one_index)  # the last where there is time
+DIAGNOSES = (*QUESTIONS, later_wrong, at_one_index)
+COSTLY = (some_uses, parameter_turned, at_one_index)  # asked where there is time
 
 
 # ---- words

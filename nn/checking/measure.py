@@ -207,15 +207,22 @@ class NumericalGradient:
 
     def along(self, direction: np.ndarray) -> Verdict:
         """Judge by one direction of all entries."""
+        single = self.by_one_step(direction)
+        return single if single.judged else self.settle(slice(None), direction, self.least(direction))
+
+    def least(self, direction: np.ndarray) -> float:
+        """Return the size of a slope along a direction that counts."""
+        return max(float(np.linalg.norm(self.gradient * direction)), self.floor * float(np.linalg.norm(direction)))
+
+    def by_one_step(self, direction: np.ndarray) -> Verdict:
+        """Judge by a single step along a direction, which can convince that the gradient is right, and no more."""
         everywhere = slice(None)
         first, second, distance = self.difference(everywhere, STEP * direction)
         slope, gap = first / (2 * STEP), second / STEP
-        least = max(float(np.linalg.norm(self.gradient * direction)), self.floor * float(np.linalg.norm(direction)))
-        scale = max(least, abs(slope))
+        scale = max(self.least(direction), abs(slope))
         error = self.error(np.dot(self.gradient, distance) / (2 * STEP) - slope, scale)
-        if error <= self.tolerance and gap <= GAP * scale:
-            return Verdict(slope, error, judged=True, outside=False)
-        return self.settle(everywhere, direction, least)
+        convincing = error <= self.tolerance and gap <= GAP * scale
+        return Verdict(slope, error, judged=convincing, outside=not convincing)
 
     def locate(self, rng: np.random.Generator) -> int:
         """Return the place of a wrong entry, by halving: each time the half that is off by more."""
@@ -257,9 +264,9 @@ class NumericalGradient:
         error = np.array([self.error(difference, scale) for difference in analytic - numeric])
         outside, judged = error > self.tolerance, np.ones(entries.shape, bool)
         suspects = sorted(map(int, np.flatnonzero(outside | (gap > GAP * scale))), key=lambda i: -error[i])
-        confirmed = 0
+        confirmed, enough = 0, SETTLED if 2 * STEPS.size * SETTLED * self.function.cost < PATIENCE else 1
         for count, i in enumerate(suspects):
-            if count == confirmed == SETTLED:
+            if count == confirmed == enough:
                 break  # the single step was right about all of these, and so about the rest
             unit = self.units[entries[i]]
             verdict = self.settle(int(entries[i]), unit, scale * unit)
@@ -357,14 +364,21 @@ def compare(
         sample = numerical.sample(tuple(map(np.arange, shape)))
         error, unjudged, wrong = sample.worst, int((~sample.judged).sum()), bool(sample.wrong.any())
     else:
-        along = numerical.along(numerical.direction(slice(None), rng))
-        if along.judged and not along.wrong:
+        direction = numerical.direction(slice(None), rng)
+        along = numerical.by_one_step(direction)
+        if along.judged:
+            return Comparison(along.error, 1, 0, None)
+        far = along.error > GAP  # the entries will show it, and sooner
+        if not far and (along := numerical.along(direction)).judged and not along.wrong:
             return Comparison(along.error, 1, 0, None)
         few = int(np.clip(PATIENCE / (2 * function.cost), min(few, LEAST), few))
         sample = numerical.sample(grid(shape, few))
-        error = max(along.error if along.judged else 0.0, sample.worst)
-        unjudged = max(int((~sample.judged).sum()), int(not along.judged))
-        wrong = along.wrong or bool(sample.wrong.any())
+        error, unjudged, wrong = sample.worst, int((~sample.judged).sum()), bool(sample.wrong.any())
+        if far and not wrong and (along := numerical.along(direction)).judged and not along.wrong:
+            return Comparison(along.error, 1, 0, None)
+        if not far or not wrong:
+            wrong, unjudged = wrong or along.wrong, max(unjudged, int(not along.judged))
+            error = max(error, along.error if along.judged else 0.0)
     measured = sample.error.size
     if wrong and sample.judged.mean() < MOST:
         return Comparison(0.0, measured, measured, None)

@@ -285,7 +285,7 @@ def _at_outputs(e: Evidence) -> Iterator[tuple[str, np.ndarray]]:
 # ---- uses
 
 
-def uses(e: Evidence) -> Diagnosis:
+def some_uses(e: Evidence) -> Diagnosis:
     """It is a sum over the uses of the array in forward, each right but for a factor."""
     found = (
         contributions(e.experiment, e.name, e.g, e.whole, PATIENCE / e.cost, np.random.default_rng(0))
