@@ -236,7 +236,11 @@ def test_whatever_is_raised_ends_in_a_line(error, text, monkeypatch):
 
 def test_an_interrupted_script_says_so(tmp_path):
     command = [sys.executable, str(ROOT / "scripts" / "train_toy.py"), "--epochs", "100000", "--checkpoint", "c"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+
+    def heed():  # where the tests run in the background, the shell has children ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, preexec_fn=heed) as running:
         while not (tmp_path / "c").exists():
             assert running.poll() is None
             time.sleep(0.05)
