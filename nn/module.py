@@ -24,8 +24,6 @@ from .pytorch import METHODS, refuse_attributes, refuse_keywords
 from .settings import arguments_text, flag
 from .shapes import Likeness, fits, likeness, outline, shape_text
 
-_float = float  # the class below has a method of this name
-
 # Both are per thread and per task, so that one thread's validation does not switch off another one's training.
 _saving: ContextVar[bool] = ContextVar("saving", default=True)
 _caller: ContextVar[Callable[[Module, tuple], Any] | None] = ContextVar("caller", default=None)
