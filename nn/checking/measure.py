@@ -274,10 +274,9 @@ class NumericalGradient:
             numeric[i] /= unit
             confirmed += int(verdict.wrong)
         kept = None if jacobian is None else jacobian.reshape(*chosen.shape, -1)
-        analytic, numeric, error, judged, outside = (
-            array.reshape(chosen.shape) for array in (analytic, numeric, error, judged, outside)
-        )
-        return Sample(grid, analytic, numeric, error, judged, outside, kept)
+        shape = chosen.shape
+        findings = analytic.reshape(shape), numeric.reshape(shape), error.reshape(shape)
+        return Sample(grid, *findings, judged.reshape(shape), outside.reshape(shape), kept)
 
     # ---- what a derivative is worth
 

@@ -127,7 +127,8 @@ def _argmax(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> tuple[np.nd
 
 
 def _norm(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
-    return np.sqrt(np.square(x).sum(axis, keepdims=keepdims))
+    norm = np.sqrt(np.square(x).sum(axis, keepdims=True))
+    return norm if keepdims else norm.squeeze(axis)
 
 
 REDUCTIONS: dict[str, Word] = {
