@@ -8,7 +8,7 @@ toy: .venv/installed
 	.venv/bin/python scripts/train_toy.py --plot toy.png
 
 test: .venv/installed
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n auto
 
 lint: .venv/linters
 	.venv/bin/ruff check

@@ -92,6 +92,24 @@ def integer(owner: object, name: str, value: Any, *, at_least: int | None = None
     return value
 
 
+def integers(owner: object, name: str, value: Any, count: int, *, at_least: int | None = None) -> tuple[int, ...]:
+    """Return a setting that is an integer for each axis; one integer means all of them; `owner`, `name` as in `number`.
+
+    Raises:
+        TypeError: for what is neither an integer nor a list or tuple of integers.
+        ValueError: for another count, or an integer that is too small.
+
+    Example:
+        >>> integers("Conv2d", "stride", 2, 2, at_least=1), integers("Conv2d", "padding", (1, 0), 2)
+        ((2, 2), (1, 0))
+    """
+    if not isinstance(value, list | tuple):
+        return (integer(owner, name, value, at_least=at_least),) * count
+    if len(value) != count:
+        raise ValueError(_refusal(owner, name, f"one integer or {count}", value))
+    return tuple(integer(owner, f"{name}[{k}]", item, at_least=at_least) for k, item in enumerate(value))
+
+
 def flag(owner: object, name: str, value: Any) -> bool:
     """Return a setting that is True or False; `owner` and `name` as in `number`.
 

@@ -1,0 +1,130 @@
+"""Windows over the last axes of an array: what convolution, pooling and unfolding slide, and how edges are padded.
+
+Whatever cuts windows out has the function beside it that carries a gradient back.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTorch's words and NumPy's
+
+
+def window_count(size: int, kernel: int, stride: int, dilation: int = 1) -> int:
+    """Return how many windows lie wholly inside an axis; fewer than one where not even the first does.
+
+    Example:
+        >>> window_count(7, kernel=3, stride=2)
+        3
+    """
+    return (size - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def windows(x: np.ndarray, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> np.ndarray:
+    """Return the windows over the last axes, `w[..., i, j, u, v] = x[..., s0*i + d0*u, s1*j + d1*v]`: a view.
+
+    Example:
+        >>> windows(np.arange(5), kernel=(3,), stride=(2,), dilation=(1,))
+        array([[0, 1, 2],
+               [2, 3, 4]])
+    """
+    count = len(kernel)
+    front, steps = x.shape[:-count], x.strides[-count:]
+    sizes = map(window_count, x.shape[-count:], kernel, stride, dilation)
+    return as_strided(
+        x,
+        (*front, *sizes, *kernel),
+        (*x.strides[:-count], *map(int.__mul__, steps, stride), *map(int.__mul__, steps, dilation)),
+        writeable=False,
+    )
+
+
+def add_windows(x: np.ndarray, w: np.ndarray, stride: Sequence[int], dilation: Sequence[int]) -> None:
+    """Add windows into the places they were cut from, `x[..., s0*i + d0*u, s1*j + d1*v] += w[..., i, j, u, v]`.
+
+    Example:
+        >>> x = np.zeros(5)
+        >>> add_windows(x, np.ones((2, 3)), stride=(2,), dilation=(1,))
+        >>> x
+        array([1., 1., 2., 1., 1.])
+    """
+    count = len(stride)
+    sizes, kernel = w.shape[-2 * count : -count], w.shape[-count:]
+    for offset in itertools.product(*map(range, kernel)):
+        entries: Any = (..., *offset)
+        x[places(offset, sizes, stride, dilation)] += w[entries]
+
+
+def places(offset: Sequence[int], sizes: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Any:
+    """Return the subscript of the entry at `offset` of all windows: `s*i + d*u` for i in range(size), axis by axis.
+
+    Example:
+        >>> places((1,), sizes=(3,), stride=(2,), dilation=(1,))
+        (Ellipsis, slice(1, 6, 2))
+    """
+    axes = zip(offset, sizes, stride, dilation, strict=True)
+    return (..., *(slice(d * u, d * u + s * (n - 1) + 1, s) for u, n, s, d in axes))
+
+
+def pad(x: np.ndarray, widths: Sequence[tuple[int, int]], mode: str = "zeros", value: float = 0.0) -> np.ndarray:
+    """Return an array with its last axes made longer, by (before, after) each.
+
+    Args:
+        x: the array.
+        widths: how much to add before and after each of the last axes, 0 or more.
+        mode: what stands there: 'zeros' (that is `value`), 'reflect', 'replicate' or 'circular'.
+        value: what 'zeros' fills in.
+
+    Example:
+        >>> pad(np.array([1.0, 2.0]), [(1, 2)])
+        array([0., 1., 2., 0., 0.])
+    """
+    if not any(map(any, widths)):
+        return x
+    front = x.ndim - len(widths)
+    if mode != "zeros":
+        return np.pad(x, [(0, 0)] * front + list(widths), MODES[mode])  # type: ignore[call-overload]
+    sizes = [before + n + after for n, (before, after) in zip(x.shape[front:], widths, strict=True)]
+    padded = (
+        np.full((*x.shape[:front], *sizes), value, x.dtype) if value else np.zeros((*x.shape[:front], *sizes), x.dtype)
+    )
+    crop(padded, widths)[...] = x
+    return padded
+
+
+def crop(x: np.ndarray, widths: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Return what lies between the paddings: a view.
+
+    Example:
+        >>> crop(np.arange(5), [(1, 2)])
+        array([1, 2])
+    """
+    axes = zip(x.shape[-len(widths) :], widths, strict=True)
+    inside: Any = (..., *(slice(before, n - after) for n, (before, after) in axes))
+    return x[inside]
+
+
+def pad_backward(g: np.ndarray, widths: Sequence[tuple[int, int]], mode: str = "zeros") -> np.ndarray:
+    """Return the gradient of what `pad` was given: what was copied into the padding adds its gradient to its source.
+
+    Example:
+        >>> pad_backward(np.array([1.0, 10.0, 100.0]), [(1, 0)], "replicate")
+        array([ 11., 100.])
+    """
+    if mode == "zeros":
+        return crop(g, widths)
+    for axis, (before, after) in enumerate(widths, start=-len(widths)):
+        if before or after:
+            g = np.moveaxis(g, axis, 0)
+            n = len(g) - before - after
+            source = np.pad(np.arange(n), (before, after), MODES[mode])  # type: ignore[call-overload]
+            inside = g[before : before + n].copy()
+            for k in (*range(before), *range(before + n, len(g))):
+                inside[source[k]] += g[k]
+            g = np.moveaxis(inside, 0, axis)
+    return g
