@@ -79,6 +79,10 @@ if TYPE_CHECKING:
     from .graph import record as record
     from .graph import trace as trace
 
+    # Files of other frameworks
+    from .safetensors import load_safetensors as load_safetensors
+    from .safetensors import save_safetensors as save_safetensors
+
     # Mathematics as data
     from .mathematics.columns import column_equations as column_equations
     from .mathematics.statement import evaluate_equations as evaluate_equations
@@ -91,6 +95,8 @@ _ASKED_FOR = {
     "GradcheckError": "checking",
     "record": "graph",
     "trace": "graph",
+    "load_safetensors": "safetensors",
+    "save_safetensors": "safetensors",
     "column_equations": "mathematics.columns",
     "evaluate_equations": "mathematics.statement",
     "to_latex": "mathematics.notation",
