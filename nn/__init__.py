@@ -80,6 +80,8 @@ if TYPE_CHECKING:
     from .graph import trace as trace
 
     # Files of other frameworks
+    from .onnx import export_onnx as export_onnx
+    from .onnx import import_onnx as import_onnx
     from .safetensors import load_safetensors as load_safetensors
     from .safetensors import save_safetensors as save_safetensors
 
@@ -95,6 +97,8 @@ _ASKED_FOR = {
     "GradcheckError": "checking",
     "record": "graph",
     "trace": "graph",
+    "export_onnx": "onnx",
+    "import_onnx": "onnx",
     "load_safetensors": "safetensors",
     "save_safetensors": "safetensors",
     "column_equations": "mathematics.columns",

@@ -24,7 +24,7 @@ TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path)) f
 
 # A module of nn, or a folder of them, imports only from floors above its own line. Tools look at modules, which know
 # none of them; they alone may import one another.
-TOOLS = {"checking", "graph", "inspection", "safetensors", "serialization", "utils", "__main__"}
+TOOLS = {"checking", "graph", "inspection", "onnx", "safetensors", "serialization", "utils", "__main__"}
 FLOORS = (
     {"pytorch"},
     {"archive", "files", "parameter", "passes", "numeric", "shapes", "texttable", "tree"},
@@ -39,7 +39,7 @@ FLOORS = (
 )
 OPEN = {"layers", "losses", "mathematics"}  # folders of families, each file of which others may import
 
-EXTRAS = {"matplotlib"}  # the only imports that may stand inside a function
+EXTRAS = {"matplotlib", "onnx"}  # the only imports that may stand inside a function
 HEAVY = {"argparse", "hashlib", "tqdm", "unittest", "xml"}  # belong to scripts and tests: they cost an instant start
 REFUSED = {"pickle", *HEAVY}
 

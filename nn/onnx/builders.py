@@ -1,0 +1,225 @@
+"""What each of ONNX's operators becomes: a table of functions that build a module of a step and its constants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..branch import CAddTable, CMulTable, JoinTable
+from ..layers.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from ..layers.dropout import Dropout
+from ..layers.linear import Linear
+from ..layers.shape import Flatten, Identity
+from ..module import Module
+from ..parameter import Parameter
+
+Shape = list[int | None] | None
+
+
+class Step:
+    """One operator of a graph.
+
+    Attributes:
+        operator, place: its kind and its name.
+        sources: the values that it is computed from, in order, without the constants. A builder that takes in the step
+            before as well puts that one's sources here.
+        attributes: as the file has them.
+    """
+
+    def __init__(
+        self,
+        onnx: Any,
+        node: Any,
+        constants: dict[str, np.ndarray],
+        shapes: dict[str, Shape],
+        steps: dict[str, Step],
+        parameters: dict[tuple, Parameter],
+    ) -> None:
+        self._onnx = onnx
+        self._node = node
+        self._constants = constants
+        self._shapes = shapes
+        self._steps = steps
+        self._parameters = parameters
+        self.operator: str = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        self.place: str = node.name or node.output[0]
+        self.sources = [name for name in node.input if name and name not in constants]
+        self.attributes: dict[str, Any] = {
+            attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute
+        }
+
+    def folded(self) -> list[np.ndarray]:
+        """Return what an operator on constants alone makes."""
+        from onnx.reference import ReferenceEvaluator
+
+        given = {name: self._constants[name] for name in self._node.input if name}
+        results = ReferenceEvaluator(self._node).run(None, given)
+        return [np.asarray(result) for result in results]
+
+    def is_computed(self, index: int) -> bool:
+        """Tell whether an input is no constant."""
+        return self._node.input[index] not in self._constants
+
+    def constant(self, index: int) -> np.ndarray | None:
+        """Return the constant that an input is; None where it is left out.
+
+        Raises:
+            ValueError: where the input is computed.
+        """
+        if index >= len(self._node.input) or not self._node.input[index]:
+            return None
+        if self.is_computed(index):
+            raise ValueError(f"its input {index} is computed, expected a constant")
+        return self._constants[self._node.input[index]]
+
+    def needed(self, index: int) -> np.ndarray:
+        """Return a constant that must be there."""
+        found = self.constant(index)
+        if found is None:
+            raise ValueError(f"its input {index} is missing")
+        return found
+
+    def fill(self, module: Any, **arrays: np.ndarray | None) -> Any:
+        """Give a module its Parameters and Buffers, and return it; what stands for two in the file is shared here."""
+        for name, array in arrays.items():
+            if array is None:
+                continue
+            held = getattr(module, name)
+            if held.data.shape != array.shape:
+                raise ValueError(f"its {name} has shape {array.shape}, expected {held.data.shape}")
+            held.data[...] = array
+            if isinstance(held, Parameter):
+                memory = array.__array_interface__["data"], array.shape, array.strides
+                setattr(module, name, self._parameters.setdefault(memory, held))
+        return module
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return an attribute, text as text."""
+        value = self.attributes.get(name, default)
+        return value.decode() if isinstance(value, bytes) else value
+
+    def expect(self, **expected: Any) -> None:
+        """Refuse an attribute that is there and has another value than the one that modules here compute with."""
+        for name, value in expected.items():
+            found = self.get(name, value)
+            if found != value:
+                raise ValueError(f"{name} is {found}, expected {value}")
+
+    @property
+    def before(self) -> Step | None:
+        """The step that made the first source."""
+        return self._steps.get(self.sources[0])
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the first source, with None for a free size, where it is known."""
+        return self._shapes.get(self.sources[0])
+
+    @property
+    def made_shape(self) -> Shape:
+        """The shape of what it makes."""
+        return self._shapes.get(self._node.output[0])
+
+
+# ---- activations and noise
+
+
+def _leaky_relu(step: Step) -> Module:
+    return LeakyReLU(step.get("alpha", 0.01))
+
+
+def _softmax(step: Step) -> Module:
+    return (Softmax if step.operator == "Softmax" else LogSoftmax)(step.get("axis", -1))
+
+
+def _dropout(step: Step) -> Module:
+    ratio = step.constant(1)
+    return Dropout(0.5 if ratio is None else float(ratio))
+
+
+# ---- linear maps
+
+
+def _gemm(step: Step) -> Module:
+    step.expect(alpha=1.0, beta=1.0, transA=0)
+    W = step.needed(1)
+    return _linear(step, W if step.get("transB", 0) else W.T, step.constant(2))
+
+
+def _matmul(step: Step) -> Module:
+    return _linear(step, step.needed(1).T, None)
+
+
+def _linear(step: Step, W: np.ndarray, b: np.ndarray | None) -> Module:
+    if W.ndim != 2:
+        raise ValueError(f"its weight has {W.ndim} dimensions, expected 2")
+    if b is not None:
+        b = np.broadcast_to(b.reshape(-1) if b.size == len(W) else b, (len(W),))
+    return step.fill(Linear(W.shape[1], W.shape[0], b is not None, W.dtype), weight=W, bias=b)
+
+
+def _add(step: Step) -> Module:
+    if len(step.sources) > 1:
+        return CAddTable()
+    product = step.before
+    if product is None or product.operator != "MatMul" or len(product.sources) != 1:
+        raise ValueError("it adds a constant, and only a product with a matrix takes one, as its bias")
+    b = next(step.needed(index) for index in (0, 1) if not step.is_computed(index))
+    step.sources = product.sources
+    return _linear(step, product.needed(1).T, b)
+
+
+def _mul(step: Step) -> Module:
+    if len(step.sources) < 2:
+        raise ValueError("it multiplies by a constant, which no module here does")
+    return CMulTable()
+
+
+# ---- shapes
+
+
+def _flatten(step: Step) -> Module:
+    step.expect(axis=1)
+    return Flatten()
+
+
+def _reshape(step: Step) -> Module:
+    before, after = step.shape, step.made_shape
+    if before == [] and after == [1]:
+        return Flatten(0)
+    if before is not None and after is not None and len(after) <= len(before):
+        joined = len(before) - len(after) + 1
+        for start in range(len(after)):
+            inside, rest = before[start : start + joined], before[start + joined :]
+            size = None if None in inside else math.prod(inside)  # type: ignore[arg-type]
+            if before[:start] + [size] + rest == after:
+                return Flatten(start, start + joined - 1)
+    raise ValueError(f"it makes {after} of {before}, and only neighbouring dimensions can be joined")
+
+
+def _concat(step: Step) -> Module:
+    return JoinTable(step.attributes["axis"])
+
+
+BUILDERS: dict[str, Callable[[Step], Module]] = {
+    "Add": _add,
+    "Concat": _concat,
+    "Dropout": _dropout,
+    "Flatten": _flatten,
+    "Gemm": _gemm,
+    "Identity": lambda step: Identity(),
+    "LeakyRelu": _leaky_relu,
+    "LogSoftmax": _softmax,
+    "MatMul": _matmul,
+    "Mul": _mul,
+    "Relu": lambda step: ReLU(),
+    "Reshape": _reshape,
+    "Sigmoid": lambda step: Sigmoid(),
+    "Softmax": _softmax,
+    "Softplus": lambda step: Softplus(),
+    "Sum": lambda step: CAddTable(),
+    "Tanh": lambda step: Tanh(),
+}

@@ -1,0 +1,109 @@
+"""The table of ONNX's operators: for each module a function that writes what it computes in evaluation mode.
+
+A function takes the sheet, the module, and the names of its inputs, and returns the name of its output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..branch import CAddTable, CMulTable, JoinTable
+from ..container import Sequential
+from ..layers.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from ..layers.dropout import Dropout
+from ..layers.linear import Linear
+from ..layers.shape import Flatten, Identity
+from ..module import Module
+from .sheet import Sheet
+
+Writer = Callable[..., Any]
+
+OPERATORS: dict[type[Module], Writer] = {}
+
+
+def operator_of(module: Module) -> Writer | None:
+    """Return the entry of a module's class, or of the one that it has its forward from; None where there is none."""
+    kinds = (kind for kind in type(module).__mro__ if kind in OPERATORS)
+    return next((OPERATORS[kind] for kind in kinds if kind.forward is type(module).forward), None)
+
+
+def entry(*kinds: type[Module]) -> Callable[[Writer], Writer]:
+    """Enter a function into the table."""
+
+    def enter(write: Writer) -> Writer:
+        OPERATORS.update(dict.fromkeys(kinds, write))
+        return write
+
+    return enter
+
+
+def one(kind: type[Module], operator: str, attributes: Callable[[Any], dict[str, Any]] = lambda module: {}) -> None:
+    """Enter a module that is one operator, with attributes from its settings."""
+    entry(kind)(lambda sheet, module, *inputs: sheet.add(operator, *inputs, **attributes(module)))
+
+
+one(ReLU, "Relu")
+one(Sigmoid, "Sigmoid")
+one(Tanh, "Tanh")
+one(LeakyReLU, "LeakyRelu", lambda module: {"alpha": module.negative_slope})
+
+
+@entry(Sequential)
+def _empty(sheet: Sheet, module: Any, *inputs: str) -> Any:
+    if len(module):
+        raise ValueError("it cannot be followed inside")
+    return _identity(sheet, module, *inputs)
+
+
+@entry(Identity, Dropout)
+def _identity(sheet: Sheet, module: Any, *inputs: str) -> Any:
+    return inputs[0] if len(inputs) == 1 else list(inputs)
+
+
+@entry(Softmax, LogSoftmax)
+def _softmax(sheet: Sheet, module: Any, x: str) -> str:
+    if not sheet.shape:
+        raise ValueError("its operator expects at least one dimension")
+    implied = 0 if len(sheet.shape) in (0, 1, 3) else 1  # PyTorch's choice
+    return str(sheet.add(type(module).__name__, x, axis=implied if module.dim is None else module.dim))
+
+
+@entry(Softplus)
+def _softplus(sheet: Sheet, module: Any, x: str) -> str:
+    if module.beta == 1 and module.threshold >= 20:  # beyond which the two differ by less than 3e-9
+        return str(sheet.add("Softplus", x))
+    beta = sheet.constant(module.beta, sheet.value)
+    scaled = sheet.add("Mul", x, beta)
+    large = sheet.add("Greater", scaled, sheet.constant(module.threshold, sheet.value))
+    return str(sheet.add("Where", large, x, sheet.add("Div", sheet.add("Softplus", scaled), beta)))
+
+
+@entry(Linear)
+def _linear(sheet: Sheet, module: Any, x: str) -> str:
+    W, b = sheet.parameter("weight"), sheet.parameter("bias")
+    if len(sheet.shape) == 2:
+        return str(sheet.add("Gemm", *filter(None, (x, W, b)), transB=1))
+    y = sheet.add("MatMul", x, sheet.add("Transpose", W, perm=[1, 0]))
+    return str(sheet.add("Add", y, b) if b else y)
+
+
+@entry(Flatten)
+def _flatten(sheet: Sheet, module: Any, x: str) -> str:
+    dims = len(sheet.shape)
+    if not dims:
+        return sheet.reshape(x, [1])
+    start, end = module.start_dim % dims, module.end_dim % dims
+    return sheet.reshape(x, [0] * start + [-1] + list(sheet.shape[end + 1 :]))
+
+
+@entry(CAddTable, CMulTable)
+def _folded(sheet: Sheet, module: Any, first: str, *rest: str) -> str:
+    for name in rest:
+        first = str(sheet.add("Add" if isinstance(module, CAddTable) else "Mul", first, name))
+    return first
+
+
+@entry(JoinTable)
+def _join(sheet: Sheet, module: Any, *inputs: str) -> str:
+    return str(sheet.add("Concat", *inputs, axis=module.dim))
