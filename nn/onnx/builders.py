@@ -10,6 +10,8 @@ import numpy as np
 
 from ..branch import CAddTable, CMulTable, JoinTable
 from ..layers.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from ..layers.conv import Conv1d, Conv2d, Conv3d
+from ..layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..layers.dropout import Dropout
 from ..layers.linear import Linear
 from ..layers.shape import Flatten, Identity
@@ -178,6 +180,63 @@ def _mul(step: Step) -> Module:
     return CMulTable()
 
 
+# ---- convolution
+
+
+def _widths(step: Step, dims: int) -> list[tuple[int, int]]:
+    """Return an operator's paddings, (before, after) an axis."""
+    step.expect(auto_pad="NOTSET")
+    pads = step.get("pads", [0] * (2 * dims))
+    return list(zip(pads[:dims], pads[dims:], strict=True))
+
+
+def _symmetric(step: Step, dims: int) -> tuple[int, ...]:
+    """Return an operator's paddings where they are the same before and after each axis."""
+    widths = _widths(step, dims)
+    if any(before != after for before, after in widths):
+        raise ValueError(f"pads differ before and after an axis: {widths}")
+    return tuple(before for before, _ in widths)
+
+
+def _conv(step: Step) -> Module:
+    W, b = step.needed(1), step.constant(2)
+    dims, groups = W.ndim - 2, step.get("group", 1)
+    strides, dilations = step.get("strides", [1] * dims), step.get("dilations", [1] * dims)
+    same = [(d * (k - 1) // 2, d * (k - 1) - d * (k - 1) // 2) for d, k in zip(dilations, W.shape[2:], strict=True)]
+    is_same = _widths(step, dims) == same and set(strides) == {1} and any(before != after for before, after in same)
+    layer = (Conv1d, Conv2d, Conv3d)[dims - 1](
+        W.shape[1] * groups,
+        W.shape[0],
+        W.shape[2:],
+        tuple(strides),
+        "same" if is_same else _symmetric(step, dims),
+        tuple(dilations),
+        groups,
+        b is not None,
+        dtype=W.dtype,
+    )
+    return step.fill(layer, weight=W, bias=b)
+
+
+def _conv_transpose(step: Step) -> Module:
+    step.expect(output_shape=None)
+    W, b = step.needed(1), step.constant(2)
+    dims, groups = W.ndim - 2, step.get("group", 1)
+    layer = (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)[dims - 1](
+        W.shape[0],
+        W.shape[1] * groups,
+        W.shape[2:],
+        tuple(step.get("strides", [1] * dims)),
+        _symmetric(step, dims),
+        tuple(step.get("output_padding", [0] * dims)),
+        groups,
+        b is not None,
+        tuple(step.get("dilations", [1] * dims)),
+        dtype=W.dtype,
+    )
+    return step.fill(layer, weight=W, bias=b)
+
+
 # ---- shapes
 
 
@@ -207,6 +266,8 @@ def _concat(step: Step) -> Module:
 BUILDERS: dict[str, Callable[[Step], Module]] = {
     "Add": _add,
     "Concat": _concat,
+    "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Dropout": _dropout,
     "Flatten": _flatten,
     "Gemm": _gemm,

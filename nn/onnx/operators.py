@@ -5,17 +5,19 @@ A function takes the sheet, the module, and the names of its inputs, and returns
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..branch import CAddTable, CMulTable, JoinTable
 from ..container import Sequential
 from ..layers.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from ..layers.conv import Conv1d, Conv2d, Conv3d
+from ..layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..layers.dropout import Dropout
 from ..layers.linear import Linear
 from ..layers.shape import Flatten, Identity
 from ..module import Module
-from .sheet import Sheet
+from .sheet import OPSET, Sheet
 
 Writer = Callable[..., Any]
 
@@ -107,3 +109,56 @@ def _folded(sheet: Sheet, module: Any, first: str, *rest: str) -> str:
 @entry(JoinTable)
 def _join(sheet: Sheet, module: Any, *inputs: str) -> str:
     return str(sheet.add("Concat", *inputs, axis=module.dim))
+
+
+# ---- convolution
+
+
+def batched(sheet: Sheet, dims: int, x: str, write: Callable[[str], str]) -> str:
+    """Write an operator over `dims` axes, which takes batches alone: a single sample becomes a batch of one."""
+    if len(sheet.shape) == dims + 2:
+        return write(x)
+    first = sheet.constant([0])
+    return str(sheet.add("Squeeze", write(str(sheet.add("Unsqueeze", x, first))), first))
+
+
+def ends(widths: Sequence[tuple[int, int]]) -> list[int]:
+    """Return paddings in ONNX's order: those before each axis, then those after."""
+    return [*(before for before, _ in widths), *(after for _, after in widths)]
+
+
+def padded(sheet: Sheet, x: str, widths: Sequence[tuple[int, int]], mode: str, value: float = 0.0) -> str:
+    """Write a Pad of the last axes, in a mode of PyTorch's; widths below zero cut off."""
+    if mode == "circular":
+        raise ValueError(f"opset {OPSET} pads in no circle; padding_mode 'zeros', 'reflect' and 'replicate' it knows")
+    front = len(sheet.shape) - len(widths)
+    pads = sheet.constant(ends([(0, 0)] * front + list(widths)))
+    if mode == "zeros":
+        return str(sheet.add("Pad", x, pads, sheet.constant(value, sheet.value), mode="constant"))
+    return str(sheet.add("Pad", x, pads, mode={"reflect": "reflect", "replicate": "edge"}[mode]))
+
+
+@entry(Conv1d, Conv2d, Conv3d)
+def _conv(sheet: Sheet, module: Any, x: str) -> str:
+    widths = module.padding_widths
+    if module.padding_mode != "zeros":
+        x, widths = padded(sheet, x, widths, module.padding_mode), [(0, 0)] * len(widths)
+    attributes = {"dilations": module.dilation, "group": module.groups, "pads": ends(widths), "strides": module.stride}
+    weights = [name for name in (sheet.parameter("weight"), sheet.parameter("bias")) if name]
+    return batched(sheet, len(widths), x, lambda x: str(sheet.add("Conv", x, *weights, **attributes)))
+
+
+@entry(ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)
+def _conv_transpose(sheet: Sheet, module: Any, x: str) -> str:
+    dims = len(module.kernel_size)
+    sizes, made = sheet.shape[-dims:], sheet.call.results[0].shape[-dims:]
+    settings = zip(sizes, made, module.kernel_size, module.stride, module.padding, module.dilation, strict=True)
+    attributes = {
+        "dilations": module.dilation,
+        "group": module.groups,
+        "output_padding": [o - ((i - 1) * s - 2 * p + d * (k - 1) + 1) for i, o, k, s, p, d in settings],
+        "pads": [*module.padding, *module.padding],
+        "strides": module.stride,
+    }
+    weights = [name for name in (sheet.parameter("weight"), sheet.parameter("bias")) if name]
+    return batched(sheet, dims, x, lambda x: str(sheet.add("ConvTranspose", x, *weights, **attributes)))
