@@ -9,6 +9,7 @@ import inspect
 import math
 import numbers
 import operator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -206,8 +207,12 @@ def _refusal(owner: object, name: str, expected: str, value: Any) -> str:
 # ---- how they are shown
 
 
-def arguments_text(module: Any) -> str:
+def arguments_text(module: Any, without: Collection[str] = ()) -> str:
     """Return the arguments that would build a module again, as Module.extra_repr tells.
+
+    Args:
+        module: the module.
+        without: the names of arguments to leave out.
 
     Example:
         >>> from nn import Linear
@@ -217,7 +222,7 @@ def arguments_text(module: Any) -> str:
     shown: list[str] = []
     complete = True  # so far, so that arguments may stand by position
     for name, argument in list(inspect.signature(type(module).__init__).parameters.items())[1:]:
-        if name == "generator" or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+        if name in ("generator", *without) or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             continue
         text, default = _argument(module, name, argument.default), _literal(argument.default)
         required = argument.default is argument.empty
@@ -233,7 +238,8 @@ def arguments_text(module: Any) -> str:
 def _argument(module: Any, name: str, default: Any) -> str | None:
     """Return the text of a constructor's argument, None where it is not known."""
     if name == "dtype":
-        dtype = next((parameter.data.dtype for parameter in module.parameters()), np.dtype(np.float32))
+        arrays = (member.data for member in (*module.parameters(), *module.buffers()))
+        dtype = next((array.dtype for array in arrays if array.dtype.kind == "f"), np.dtype(np.float32))
         return None if dtype == np.float32 else repr(str(dtype))
     if name not in vars(module):
         return None
