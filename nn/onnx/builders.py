@@ -10,10 +10,12 @@ import numpy as np
 
 from ..branch import CAddTable, CMulTable, JoinTable
 from ..layers.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from ..layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from ..layers.conv import Conv1d, Conv2d, Conv3d
 from ..layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..layers.dropout import Dropout
 from ..layers.linear import Linear
+from ..layers.norm import LayerNorm
 from ..layers.shape import Flatten, Identity
 from ..module import Module
 from ..parameter import Parameter
@@ -237,6 +239,37 @@ def _conv_transpose(step: Step) -> Module:
     return step.fill(layer, weight=W, bias=b)
 
 
+# ---- normalisation
+
+
+def _spatial(step: Step) -> int:
+    """Return how many axes stand behind the channels."""
+    if step.shape is None or not 2 <= len(step.shape) <= 5:
+        raise ValueError(f"its input has shape {step.shape}, expected 2 to 5 dimensions")
+    return max(len(step.shape) - 2, 1)
+
+
+def _batch_norm(step: Step) -> Module:
+    step.expect(training_mode=0)
+    w, b, mean, var = (step.needed(index) for index in (1, 2, 3, 4))
+    kind = (BatchNorm1d, BatchNorm2d, BatchNorm3d)[_spatial(step) - 1]
+    layer = kind(len(w), step.get("epsilon", 1e-5), 1 - step.get("momentum", 0.9), dtype=w.dtype)
+    return step.fill(layer, weight=w, bias=b, running_mean=mean, running_var=var)
+
+
+def _instance_norm(step: Step) -> Module:
+    w, b = step.needed(1), step.needed(2)
+    kind = (InstanceNorm1d, InstanceNorm2d, InstanceNorm3d)[_spatial(step) - 1]
+    return step.fill(kind(len(w), step.get("epsilon", 1e-5), affine=True, dtype=w.dtype), weight=w, bias=b)
+
+
+def _layer_norm(step: Step) -> Module:
+    w, b, axis = step.needed(1), step.constant(2), step.get("axis", -1)
+    if axis != -w.ndim and (step.shape is None or axis != len(step.shape) - w.ndim):
+        raise ValueError(f"axis is {axis} for a scale of shape {w.shape}")
+    return step.fill(LayerNorm(w.shape, step.get("epsilon", 1e-5), bias=b is not None, dtype=w.dtype), weight=w, bias=b)
+
+
 # ---- shapes
 
 
@@ -265,6 +298,7 @@ def _concat(step: Step) -> Module:
 
 BUILDERS: dict[str, Callable[[Step], Module]] = {
     "Add": _add,
+    "BatchNormalization": _batch_norm,
     "Concat": _concat,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
@@ -272,6 +306,8 @@ BUILDERS: dict[str, Callable[[Step], Module]] = {
     "Flatten": _flatten,
     "Gemm": _gemm,
     "Identity": lambda step: Identity(),
+    "InstanceNormalization": _instance_norm,
+    "LayerNormalization": _layer_norm,
     "LeakyRelu": _leaky_relu,
     "LogSoftmax": _softmax,
     "MatMul": _matmul,

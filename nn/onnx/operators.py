@@ -8,13 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..branch import CAddTable, CMulTable, JoinTable
 from ..container import Sequential
 from ..layers.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from ..layers.batch_norm import (
+    BatchNorm,
+    BatchNorm1d,
+    BatchNorm2d,
+    BatchNorm3d,
+    InstanceNorm,
+    InstanceNorm1d,
+    InstanceNorm2d,
+    InstanceNorm3d,
+)
 from ..layers.conv import Conv1d, Conv2d, Conv3d
 from ..layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..layers.dropout import Dropout
 from ..layers.linear import Linear
+from ..layers.norm import GroupNorm, LayerNorm, RMSNorm
 from ..layers.shape import Flatten, Identity
 from ..module import Module
 from .sheet import OPSET, Sheet
@@ -162,3 +175,61 @@ def _conv_transpose(sheet: Sheet, module: Any, x: str) -> str:
     }
     weights = [name for name in (sheet.parameter("weight"), sheet.parameter("bias")) if name]
     return batched(sheet, dims, x, lambda x: str(sheet.add("ConvTranspose", x, *weights, **attributes)))
+
+
+# ---- normalisation
+
+
+def channels_of(sheet: Sheet, name: str, count: int, filling: float) -> str:
+    """Return a Parameter or Buffer with a number a channel, or as many equal numbers where the module has none."""
+    return sheet.parameter(name) or sheet.constant([filling] * count, sheet.value)
+
+
+def scaled(sheet: Sheet, x: str, dims: int) -> str:
+    """Write w x + b with a number a channel, before `dims` further axes."""
+    for name, operator in (("weight", "Mul"), ("bias", "Add")):
+        if factor := sheet.parameter(name):
+            x = str(sheet.add(operator, x, sheet.reshape(factor, [-1] + [1] * dims)))
+    return x
+
+
+@entry(BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d)
+def _channel_norm(sheet: Sheet, module: Any, x: str) -> str:
+    count, dims = module.num_features, len(module.layouts[-1]) - 2
+    affine = channels_of(sheet, "weight", count, 1), channels_of(sheet, "bias", count, 0)
+    if module.running_mean is not None:
+        operator, given = (
+            "BatchNormalization",
+            (*affine, sheet.parameter("running_mean"), sheet.parameter("running_var")),
+        )
+    elif isinstance(module, InstanceNorm):
+        operator, given = "InstanceNormalization", affine
+    else:
+        raise ValueError("without running statistics it takes those of each batch, which ONNX leaves to training")
+    dims = len(sheet.shape) - 2 if isinstance(module, BatchNorm) else dims
+    return batched(sheet, dims, x, lambda x: str(sheet.add(operator, x, *given, epsilon=module.eps)))
+
+
+@entry(GroupNorm)
+def _group_norm(sheet: Sheet, module: Any, x: str) -> str:
+    groups = module.num_groups
+    ones, zeros = (sheet.constant([filling] * groups, sheet.value) for filling in (1, 0))
+    parts = sheet.reshape(x, [0, groups, -1])
+    parts = sheet.add("InstanceNormalization", parts, ones, zeros, epsilon=module.eps)
+    return scaled(sheet, sheet.reshape(parts, [-1, *sheet.shape[1:]]), len(sheet.shape) - 2)
+
+
+@entry(LayerNorm)
+def _layer_norm(sheet: Sheet, module: Any, x: str) -> str:
+    w = sheet.parameter("weight") or sheet.constant(np.ones(module.normalized_shape), sheet.value)
+    given = [name for name in (x, w, sheet.parameter("bias")) if name]
+    return str(sheet.add("LayerNormalization", *given, axis=-len(module.normalized_shape), epsilon=module.eps))
+
+
+@entry(RMSNorm)
+def _rms_norm(sheet: Sheet, module: Any, x: str) -> str:
+    eps = np.finfo(sheet.value.dtype).eps if module.eps is None else module.eps
+    squares = sheet.add("ReduceMean", sheet.add("Mul", x, x), axes=module.axes)
+    y = sheet.add("Div", x, sheet.add("Sqrt", sheet.add("Add", squares, sheet.constant(eps, sheet.value))))
+    w = sheet.parameter("weight")
+    return str(sheet.add("Mul", y, w) if w else y)
