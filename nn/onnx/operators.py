@@ -18,7 +18,6 @@ from ..layers.batch_norm import (
     BatchNorm1d,
     BatchNorm2d,
     BatchNorm3d,
-    InstanceNorm,
     InstanceNorm1d,
     InstanceNorm2d,
     InstanceNorm3d,
@@ -196,15 +195,12 @@ def scaled(sheet: Sheet, x: str, dims: int) -> str:
 @entry(BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d)
 def _channel_norm(sheet: Sheet, module: Any, x: str) -> str:
     count, dims = module.num_features, len(module.layouts[-1]) - 2
-    affine = channels_of(sheet, "weight", count, 1), channels_of(sheet, "bias", count, 0)
+    given = [channels_of(sheet, "weight", count, 1), channels_of(sheet, "bias", count, 0)]
+    operator = "InstanceNormalization"
     if module.running_mean is not None:
-        operator, given = (
-            "BatchNormalization",
-            (*affine, sheet.parameter("running_mean"), sheet.parameter("running_var")),
-        )
-    elif isinstance(module, InstanceNorm):
-        operator, given = "InstanceNormalization", affine
-    else:
+        operator = "BatchNormalization"
+        given += [sheet.parameter("running_mean"), sheet.parameter("running_var")]
+    elif isinstance(module, BatchNorm):
         raise ValueError("without running statistics it takes those of each batch, which ONNX leaves to training")
     dims = len(sheet.shape) - 2 if isinstance(module, BatchNorm) else dims
     return batched(sheet, dims, x, lambda x: str(sheet.add(operator, x, *given, epsilon=module.eps)))
