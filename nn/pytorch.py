@@ -26,7 +26,6 @@ NAMES = {
     "BCELoss": "leave the Sigmoid out and write nn.BCEWithLogitsLoss(), which is stable for any logit",
     "NLLLoss": "leave the LogSoftmax out and write nn.CrossEntropyLoss(), which takes logits",
     "SmoothL1Loss": "write nn.HuberLoss(delta=beta), which is beta times it",
-    "Softmax2d": "write nn.Softmax(dim=-3)",
     "DataParallel": _ONE_PROCESS,
     "parallel": _ONE_PROCESS,
     "SyncBatchNorm": _ONE_PROCESS,
@@ -38,21 +37,20 @@ NAMES = {
 # Layers and losses of torch.nn that are not here yet.
 _IN_1D_2D_3D = (
     *("AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "CircularPad", "ConstantPad"),
-    *("Dropout", "LPPool", "MaxPool", "MaxUnpool", "ReflectionPad"),
+    *("LPPool", "MaxPool", "MaxUnpool", "ReflectionPad"),
     *("ReplicationPad", "ZeroPad"),
 )
 _OTHERS = (
-    *("AdaptiveLogSoftmaxWithLoss", "AlphaDropout", "Bilinear", "CELU", "CTCLoss", "ChannelShuffle"),
-    *("CosineEmbeddingLoss", "CosineSimilarity", "ELU", "Embedding", "EmbeddingBag", "FeatureAlphaDropout"),
+    *("AdaptiveLogSoftmaxWithLoss", "Bilinear", "CELU", "CTCLoss"),
+    *("CosineEmbeddingLoss", "CosineSimilarity", "ELU", "Embedding", "EmbeddingBag"),
     *("Fold", "FractionalMaxPool2d", "FractionalMaxPool3d", "GELU", "GLU", "GRU", "GRUCell", "GaussianNLLLoss"),
     *("Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "KLDivLoss"),
-    *("LSTM", "LSTMCell", "LocalResponseNorm", "LogSigmoid", "MarginRankingLoss", "Mish"),
+    *("LSTM", "LSTMCell", "LogSigmoid", "MarginRankingLoss", "Mish"),
     *("MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultiheadAttention", "PReLU"),
-    *("PairwiseDistance", "PixelShuffle", "PixelUnshuffle", "PoissonNLLLoss", "RNN", "RNNCell"),
+    *("PairwiseDistance", "PoissonNLLLoss", "RNN", "RNNCell"),
     *("RReLU", "ReLU6", "SELU", "SiLU", "SoftMarginLoss", "Softmin", "Softshrink", "Softsign", "Tanhshrink"),
     *("Threshold", "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder"),
-    *("TransformerEncoderLayer", "TripletMarginLoss", "TripletMarginWithDistanceLoss", "Unflatten", "Unfold"),
-    *("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"),
+    *("TransformerEncoderLayer", "TripletMarginLoss", "TripletMarginWithDistanceLoss", "Unfold"),
 )
 LAYERS = frozenset({*_OTHERS, *(f"{name}{n}d" for name in _IN_1D_2D_3D for n in (1, 2, 3))})
 

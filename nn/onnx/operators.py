@@ -12,7 +12,7 @@ import numpy as np
 
 from ..branch import CAddTable, CMulTable, JoinTable
 from ..container import Sequential
-from ..layers.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from ..layers.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softmax2d, Softplus, Tanh
 from ..layers.batch_norm import (
     BatchNorm,
     BatchNorm1d,
@@ -24,10 +24,12 @@ from ..layers.batch_norm import (
 )
 from ..layers.conv import Conv1d, Conv2d, Conv3d
 from ..layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from ..layers.dropout import Dropout
+from ..layers.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from ..layers.linear import Linear
 from ..layers.norm import GroupNorm, LayerNorm, RMSNorm
-from ..layers.shape import Flatten, Identity
+from ..layers.response_norm import LocalResponseNorm
+from ..layers.shape import ChannelShuffle, Flatten, Identity, PixelShuffle, PixelUnshuffle, Unflatten
+from ..layers.upsample import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from ..module import Module
 from .sheet import OPSET, Sheet
 
@@ -70,7 +72,7 @@ def _empty(sheet: Sheet, module: Any, *inputs: str) -> Any:
     return _identity(sheet, module, *inputs)
 
 
-@entry(Identity, Dropout)
+@entry(Identity, Dropout, Dropout1d, Dropout2d, Dropout3d, AlphaDropout, FeatureAlphaDropout)
 def _identity(sheet: Sheet, module: Any, *inputs: str) -> Any:
     return inputs[0] if len(inputs) == 1 else list(inputs)
 
@@ -81,6 +83,9 @@ def _softmax(sheet: Sheet, module: Any, x: str) -> str:
         raise ValueError("its operator expects at least one dimension")
     implied = 0 if len(sheet.shape) in (0, 1, 3) else 1  # PyTorch's choice
     return str(sheet.add(type(module).__name__, x, axis=implied if module.dim is None else module.dim))
+
+
+one(Softmax2d, "Softmax", lambda module: {"axis": -3})
 
 
 @entry(Softplus)
@@ -229,3 +234,70 @@ def _rms_norm(sheet: Sheet, module: Any, x: str) -> str:
     y = sheet.add("Div", x, sheet.add("Sqrt", sheet.add("Add", squares, sheet.constant(eps, sheet.value))))
     w = sheet.parameter("weight")
     return str(sheet.add("Mul", y, w) if w else y)
+
+
+@entry(LocalResponseNorm)
+def _response_norm(sheet: Sheet, module: Any, x: str) -> str:
+    if module.size % 2 == 0 or len(sheet.shape) != 4:
+        raise ValueError("its operator takes images and an odd size alone")
+    return str(sheet.add("LRN", x, size=module.size, alpha=module.alpha, beta=module.beta, bias=module.k))
+
+
+# ---- other shapes
+
+
+@entry(Unflatten)
+def _unflatten(sheet: Sheet, module: Any, x: str) -> str:
+    dim = module.dim % len(sheet.shape)
+    made = sheet.call.results[0].shape
+    sizes = list(made[dim : dim + len(module.unflattened_size)])
+    if dim == 0:  # the batch, of which the example has but one size
+        sizes = list(module.unflattened_size)
+    return sheet.reshape(x, [0] * dim + sizes + list(made[dim + len(sizes) :]))
+
+
+def rearranged(sheet: Sheet, x: str, parts: Sequence[int], order: Sequence[int]) -> str:
+    """Write the split of the last dimensions into parts, those parts in another order, and the output's shape."""
+    kept = len(sheet.shape) - 3  # dimensions before channels, height and width
+    perm = [*range(kept), *(kept + place for place in order)]
+    shuffled = str(sheet.add("Transpose", sheet.reshape(x, [0] * kept + list(parts)), perm=perm))
+    return sheet.reshape(shuffled, [0] * kept + list(sheet.call.results[0].shape[kept:]))
+
+
+@entry(PixelShuffle)
+def _pixel_shuffle(sheet: Sheet, module: Any, x: str) -> str:
+    r, (C, H, W) = module.upscale_factor, sheet.shape[-3:]
+    return rearranged(sheet, x, [C // (r * r), r, r, H, W], [0, 3, 1, 4, 2])
+
+
+@entry(PixelUnshuffle)
+def _pixel_unshuffle(sheet: Sheet, module: Any, x: str) -> str:
+    r, (C, H, W) = module.downscale_factor, sheet.shape[-3:]
+    return rearranged(sheet, x, [C, H // r, r, W // r, r], [0, 2, 4, 1, 3])
+
+
+@entry(ChannelShuffle)
+def _channel_shuffle(sheet: Sheet, module: Any, x: str) -> str:
+    groups, (C, *sizes) = module.groups, sheet.shape[1:]
+    parts = sheet.reshape(x, [0, groups, C // groups, -1])
+    return sheet.reshape(str(sheet.add("Transpose", parts, perm=[0, 2, 1, 3])), [-1, C, *sizes])
+
+
+@entry(Upsample, UpsamplingNearest2d, UpsamplingBilinear2d)
+def _upsample(sheet: Sheet, module: Any, x: str) -> str:
+    mode = {"nearest": "nearest", "nearest-exact": "nearest", "bicubic": "cubic"}.get(module.mode, "linear")
+    places = "align_corners" if module.align_corners else "pytorch_half_pixel" if mode == "linear" else "half_pixel"
+    attributes = {"mode": mode, "coordinate_transformation_mode": places}
+    if module.mode == "nearest":
+        attributes |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    elif mode == "nearest":
+        attributes |= {"nearest_mode": "round_prefer_ceil"}
+    elif mode == "cubic":
+        attributes |= {"cubic_coeff_a": -0.75}
+    if module.scale_factor is not None and not module.recompute_scale_factor:
+        factors = np.broadcast_to(module.scale_factor, len(sheet.shape) - 2)
+        scales = sheet.constant(np.array([1, 1, *factors], np.float32), np.empty(0, np.float32))
+        return str(sheet.add("Resize", x, "", scales, **attributes))
+    front = sheet.add("Slice", sheet.add("Shape", x), sheet.constant([0]), sheet.constant([2]))
+    sizes = sheet.add("Concat", front, sheet.constant(sheet.call.results[0].shape[2:]), axis=0)
+    return str(sheet.add("Resize", x, "", "", sizes, **attributes))
