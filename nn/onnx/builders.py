@@ -16,7 +16,8 @@ from ..layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTransp
 from ..layers.dropout import Dropout
 from ..layers.linear import Linear
 from ..layers.norm import LayerNorm
-from ..layers.shape import Flatten, Identity
+from ..layers.response_norm import LocalResponseNorm
+from ..layers.shape import Flatten, Identity, Unflatten
 from ..module import Module
 from ..parameter import Parameter
 
@@ -282,14 +283,29 @@ def _reshape(step: Step) -> Module:
     before, after = step.shape, step.made_shape
     if before == [] and after == [1]:
         return Flatten(0)
-    if before is not None and after is not None and len(after) <= len(before):
-        joined = len(before) - len(after) + 1
-        for start in range(len(after)):
-            inside, rest = before[start : start + joined], before[start + joined :]
-            size = None if None in inside else math.prod(inside)  # type: ignore[arg-type]
-            if before[:start] + [size] + rest == after:
-                return Flatten(start, start + joined - 1)
-    raise ValueError(f"it makes {after} of {before}, and only neighbouring dimensions can be joined")
+    if before is not None and after is not None:
+        more = len(after) - len(before)
+        for dim in range(min(len(before), len(after))):  # where neighbours are joined, or one is split
+            here, there = before[dim : dim + max(1 - more, 1)], after[dim : dim + max(1 + more, 1)]
+            around = before[:dim] == after[:dim] and before[dim + len(here) :] == after[dim + len(there) :]
+            if around and more <= 0 and there == [_product(here)]:
+                return Flatten(dim, dim - more)
+            if around and more > 0 and here == [_product(there)] and here != [None]:
+                return Unflatten(dim, [size or 0 for size in there])
+    raise ValueError(f"it makes {after} of {before}, and only neighbouring dimensions can be joined, or one split")
+
+
+def _product(sizes: list[int | None]) -> int | None:
+    """Return the product of sizes, None where one is free."""
+    known = [size for size in sizes if size is not None]
+    return math.prod(known) if len(known) == len(sizes) else None
+
+
+def _lrn(step: Step) -> Module:
+    settings = (step.get(name, default) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
+    if step.get("size") % 2 == 0:
+        raise ValueError(f"size is {step.get('size')}, expected an odd one")
+    return LocalResponseNorm(step.get("size"), *settings)
 
 
 def _concat(step: Step) -> Module:
@@ -310,6 +326,7 @@ BUILDERS: dict[str, Callable[[Step], Module]] = {
     "LayerNormalization": _layer_norm,
     "LeakyRelu": _leaky_relu,
     "LogSoftmax": _softmax,
+    "LRN": _lrn,
     "MatMul": _matmul,
     "Mul": _mul,
     "Relu": lambda step: ReLU(),

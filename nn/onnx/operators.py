@@ -287,7 +287,7 @@ def _channel_shuffle(sheet: Sheet, module: Any, x: str) -> str:
 def _upsample(sheet: Sheet, module: Any, x: str) -> str:
     mode = {"nearest": "nearest", "nearest-exact": "nearest", "bicubic": "cubic"}.get(module.mode, "linear")
     places = "align_corners" if module.align_corners else "pytorch_half_pixel" if mode == "linear" else "half_pixel"
-    attributes = {"mode": mode, "coordinate_transformation_mode": places}
+    attributes: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": places}
     if module.mode == "nearest":
         attributes |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     elif mode == "nearest":
