@@ -134,9 +134,6 @@ class CrossMapLRN2d(ResponseNorm):
         dx[n, c, ...] = dy[n, c, ...] / u[n, c, ...]**beta + 2 * x[n, c, ...] * dq[n, c, ...]
     """
 
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
-        super().__init__(size, alpha, beta, k)
-
     def forward(self, x: ArrayLike) -> np.ndarray:
         return self._normalize(self.cast(x, shape=("N", "C", "H", "W")))
 

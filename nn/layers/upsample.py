@@ -157,8 +157,8 @@ class Upsample(Module):
         given = self.scale_factor if self.size is None else self.size
         if x.ndim not in allowed or (isinstance(given, tuple) and len(given) != x.ndim - 2):
             dims = " or ".join(map(str, allowed))
-            each = f", {len(given)} of them behind the channels," if isinstance(given, tuple) else ""
-            raise ValueError(f"{self!r} expects an input of {dims} dimensions{each} got shape {x.shape}")
+            each = f", {len(given)} of them behind the channels" if isinstance(given, tuple) else ""
+            raise ValueError(f"{self!r} expects an input of {dims} dimensions{each}, got shape {x.shape}")
         y, along = x, [self._neighbours(x.shape, axis) for axis in range(2, x.ndim)]
         for axis, (indices, weights) in enumerate(along, start=2):
             column = weights.astype(x.dtype)[(..., *(None,) * (x.ndim - axis - 1))]
@@ -194,20 +194,22 @@ class Upsample(Module):
             new = int(old * factor)
         if not (old and new):
             raise ValueError(f"{self!r} expects sizes above 0 of input and output, got {old} and {new} for axis {axis}")
-        if self.recompute_scale_factor:
+        t, neighbours, middle = np.arange(new), MODES[self.mode][0], 0.0 if self.mode == "nearest" else 0.5
+        # In PyTorch the factor is that of the sizes also where linear modes leave a size as it is, and where pixels are
+        # copied once or twice.
+        if self.recompute_scale_factor or (neighbours is linear and new == old):
             factor = None
-        t, neighbours = np.arange(new), MODES[self.mode][0]
-        if neighbours is linear and old == new:
-            return linear(t, old)  # as in PyTorch also where scale_factor is not quite 1
         if self.align_corners:
             return neighbours(t * ((old - 1) / max(new - 1, 1)), old)
-        middle = 0.0 if self.mode == "nearest" else 0.5
-        if neighbours is nearest and len(shape) == 4:
-            # PyTorch places the pixels of images in float32: where a position is close to an integer, it matters.
+        if neighbours is not nearest:
+            return neighbours((t + middle) * (old / new if factor is None else 1 / factor) - 0.5, old)
+        if len(shape) == 4 and self.mode == "nearest" and new in (old, 2 * old):
+            factor = None
+        elif len(shape) == 4:
+            # PyTorch places pixels in float32, which tells where a position is close to an integer.
             step = np.float32(old) / np.float32(new) if factor is None else np.float32(1 / factor)
             return nearest((t + middle).astype(np.float32) * step, old)
-        positions = (t + middle) * old / new if factor is None else (t + middle) * (1 / factor)
-        return nearest(positions, old) if neighbours is nearest else neighbours(positions - 0.5, old)
+        return nearest((t + middle) * old / new if factor is None else (t + middle) * (1 / factor), old)
 
 
 def _of_axis(setting: Any, axis: int) -> Any:
