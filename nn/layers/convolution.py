@@ -78,9 +78,9 @@ def convolve_backward(
         array([[[ 1.,  0., -1.]]])
     """
     counts, channels = g.shape[2:], W.shape[1] * steps.groups
-    if max(steps.stride) == 1 and len(W) * math.prod(sizes) <= 2 * channels * math.prod(counts):
+    if max(steps.stride) == 1 and len(W) * math.prod(sizes) <= channels * math.prod(counts):
         # dx[h] = sum(W[u] * g[h - dilation*u]) is itself a convolution, with the kernel flipped. To copy windows of g
-        # takes a third of the time of adding windows of dx up; where there are not many more, that is faster.
+        # takes a third of the time of adding windows of dx up; where there are no more of them, that is faster.
         axes = zip(sizes, before, counts, W.shape[2:], steps.dilation, strict=True)
         around = [(d * (k - 1) - p, n + p - m) for n, p, m, k, d in axes]
         return convolve(widen(g, around), _flipped(W, steps), steps)
