@@ -110,7 +110,10 @@ def missing_name(package: str, name: str, there: Iterable[str]) -> str:
     if name in LAYERS:
         return f"{text} yet: docs/from_pytorch.md tells what there is, and how to write a layer"
     names = {known.lower(): known for known in [*LAYERS, *NAMES, *there]}
-    near = [names[match] for match in difflib.get_close_matches(name.lower(), sorted(names), 3, 0.75)]
+    matches = (
+        [name.lower()] if name.lower() in names else difflib.get_close_matches(name.lower(), sorted(names), 3, 0.75)
+    )
+    near = [names[match] for match in matches]
     here = [match for match in near if match not in NAMES and match not in LAYERS]
     if here:
         return f"{text}: did you mean {' or '.join(here)}?"

@@ -18,7 +18,7 @@ X = np.ones((4, 2))
     ("name", "text"),
     [
         ("BatchNorm9d", "; PyTorch has BatchNorm"),
-        ("Conv2d", "yet: docs/from_pytorch.md tells"),
+        ("Transformer", "yet: docs/from_pytorch.md tells"),
         ("functional", r"write nn\.ReLU\(\)\(x\) for F\.relu\(x\)"),
         ("ModuleList", "assign a plain list or dict of modules to an attribute"),
         ("BCELoss", r"write nn\.BCEWithLogitsLoss\(\)"),
