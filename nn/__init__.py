@@ -37,6 +37,14 @@ from .layers.upsample import Upsample as Upsample
 from .layers.upsample import UpsamplingBilinear2d as UpsamplingBilinear2d
 from .layers.upsample import UpsamplingNearest2d as UpsamplingNearest2d
 
+# Convolutions
+from .layers.conv import Conv1d as Conv1d
+from .layers.conv import Conv2d as Conv2d
+from .layers.conv import Conv3d as Conv3d
+from .layers.conv_transpose import ConvTranspose1d as ConvTranspose1d
+from .layers.conv_transpose import ConvTranspose2d as ConvTranspose2d
+from .layers.conv_transpose import ConvTranspose3d as ConvTranspose3d
+
 # Activations
 from .layers.activation import LeakyReLU as LeakyReLU
 from .layers.activation import LogSoftmax as LogSoftmax
@@ -59,6 +67,21 @@ from .layers.batch_norm import InstanceNorm3d as InstanceNorm3d
 from .layers.norm import LayerNorm as LayerNorm
 from .layers.response_norm import LocalResponseNorm as LocalResponseNorm
 from .layers.norm import RMSNorm as RMSNorm
+
+# Lazy layers
+from .layers.lazy_norm import LazyBatchNorm1d as LazyBatchNorm1d
+from .layers.lazy_norm import LazyBatchNorm2d as LazyBatchNorm2d
+from .layers.lazy_norm import LazyBatchNorm3d as LazyBatchNorm3d
+from .layers.lazy import LazyConv1d as LazyConv1d
+from .layers.lazy import LazyConv2d as LazyConv2d
+from .layers.lazy import LazyConv3d as LazyConv3d
+from .layers.lazy import LazyConvTranspose1d as LazyConvTranspose1d
+from .layers.lazy import LazyConvTranspose2d as LazyConvTranspose2d
+from .layers.lazy import LazyConvTranspose3d as LazyConvTranspose3d
+from .layers.lazy_norm import LazyInstanceNorm1d as LazyInstanceNorm1d
+from .layers.lazy_norm import LazyInstanceNorm2d as LazyInstanceNorm2d
+from .layers.lazy_norm import LazyInstanceNorm3d as LazyInstanceNorm3d
+from .layers.lazy import LazyLinear as LazyLinear
 
 # Noise
 from .layers.dropout import AlphaDropout as AlphaDropout

@@ -78,7 +78,7 @@ class ChannelNorm(Module):
         self.bias = Parameter(np.zeros(channels, dtype)) if self.affine and bias else None
 
     def extra_repr(self) -> str:
-        return arguments_text(self, () if self.affine else ("bias",))
+        return arguments_text(self, without=() if self.affine else ("bias",))
 
     def _mean(self, sums: np.ndarray, length: int) -> np.ndarray:
         """Return the means of what belongs together, from the sums (N, C, 1) of rows of a length."""
@@ -116,7 +116,7 @@ class ChannelNorm(Module):
         """Return w r, by which c is multiplied."""
         return r if self.weight is None else self.weight.data[:, None] * r
 
-    def backward(self, grad_output: ArrayLike) -> np.ndarray:
+    def backward(self, grad_output: ArrayLike) -> np.ndarray | None:
         grad_output = self.upstream(grad_output)
         c, r, is_fixed = self.saved()
         g = wide(grad_output).reshape(c.shape)
@@ -128,6 +128,8 @@ class ChannelNorm(Module):
             )
         if self.bias is not None:
             self.bias.grad += sum_rows(sums[..., 0])
+        if not self.needs_input_grad:
+            return None
         scale = self._scale(r)
         dx = g * scale
         if not is_fixed:
@@ -306,7 +308,7 @@ class LayerNorm(Module):
         return tuple(range(-len(self.normalized_shape), 0))
 
     def extra_repr(self) -> str:
-        return arguments_text(self, () if self.elementwise_affine else ("bias",))
+        return arguments_text(self, without=() if self.elementwise_affine else ("bias",))
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         dtype = None if self.weight is None else self.weight.data.dtype
@@ -322,7 +324,7 @@ class LayerNorm(Module):
         self.save_for_backward(c, r, scale, output=y)
         return y
 
-    def backward(self, grad_output: ArrayLike) -> np.ndarray:
+    def backward(self, grad_output: ArrayLike) -> np.ndarray | None:
         grad_output = self.upstream(grad_output)
         c, r, scale = self.saved()
         g = _rows(grad_output, self.normalized_shape)
@@ -330,6 +332,8 @@ class LayerNorm(Module):
             self.weight.grad += sum_rows(g * c, r).reshape(self.normalized_shape)
         if self.bias is not None:
             self.bias.grad += sum_rows(g).reshape(self.normalized_shape)
+        if not self.needs_input_grad:
+            return None
         q, size = g * scale, max(c.shape[1], 1)
         dx = standardize_backward(q, c, r, row_sums(q) / size, row_products(q, c) / size)
         return dx.reshape(grad_output.shape).astype(grad_output.dtype, copy=False)
@@ -401,12 +405,14 @@ class RMSNorm(Module):
         self.save_for_backward(samples, r, scale, output=y)
         return y
 
-    def backward(self, grad_output: ArrayLike) -> np.ndarray:
+    def backward(self, grad_output: ArrayLike) -> np.ndarray | None:
         grad_output = self.upstream(grad_output)
         x, r, scale = self.saved()
         g = _rows(grad_output, self.normalized_shape)
         if self.weight is not None:
             self.weight.grad += sum_rows(g * x, r).reshape(self.normalized_shape)
+        if not self.needs_input_grad:
+            return None
         q = g * scale
         # As in standardize_backward, without the term of the mean: there is none to act through.
         dx = q - x * (r * r * row_products(q, x) / max(x.shape[1], 1))

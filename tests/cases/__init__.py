@@ -10,6 +10,8 @@ from . import (
     branch,
     classification,
     container,
+    conv,
+    conv_transpose,
     dropout,
     linear,
     norm,
@@ -25,6 +27,8 @@ __all__ = ["CASES", "FAMILIES", "Case", "Setup"]
 
 _FILES = (
     linear,
+    conv,
+    conv_transpose,
     shape,
     upsample,
     activation,
