@@ -69,8 +69,8 @@ class LocalResponseNorm(ResponseNorm):
     Example:
         >>> LocalResponseNorm(3, alpha=3.0, beta=1.0)([[[1.0], [2.0], [0.0]]])
         array([[[0.16666667],
-                [0.33333334],
-                [0.        ]]], dtype=float32)
+                [0.33333333],
+                [0.        ]]])
     """
 
     equations = """
