@@ -55,15 +55,6 @@ from .layers.activation import Softmax2d as Softmax2d
 from .layers.activation import Softplus as Softplus
 from .layers.activation import Tanh as Tanh
 
-# Lazy layers
-from .layers.lazy import LazyConv1d as LazyConv1d
-from .layers.lazy import LazyConv2d as LazyConv2d
-from .layers.lazy import LazyConv3d as LazyConv3d
-from .layers.lazy import LazyConvTranspose1d as LazyConvTranspose1d
-from .layers.lazy import LazyConvTranspose2d as LazyConvTranspose2d
-from .layers.lazy import LazyConvTranspose3d as LazyConvTranspose3d
-from .layers.lazy import LazyLinear as LazyLinear
-
 # Normalisation
 from .layers.batch_norm import BatchNorm1d as BatchNorm1d
 from .layers.batch_norm import BatchNorm2d as BatchNorm2d
@@ -76,6 +67,21 @@ from .layers.batch_norm import InstanceNorm3d as InstanceNorm3d
 from .layers.norm import LayerNorm as LayerNorm
 from .layers.response_norm import LocalResponseNorm as LocalResponseNorm
 from .layers.norm import RMSNorm as RMSNorm
+
+# Lazy layers
+from .layers.lazy_norm import LazyBatchNorm1d as LazyBatchNorm1d
+from .layers.lazy_norm import LazyBatchNorm2d as LazyBatchNorm2d
+from .layers.lazy_norm import LazyBatchNorm3d as LazyBatchNorm3d
+from .layers.lazy import LazyConv1d as LazyConv1d
+from .layers.lazy import LazyConv2d as LazyConv2d
+from .layers.lazy import LazyConv3d as LazyConv3d
+from .layers.lazy import LazyConvTranspose1d as LazyConvTranspose1d
+from .layers.lazy import LazyConvTranspose2d as LazyConvTranspose2d
+from .layers.lazy import LazyConvTranspose3d as LazyConvTranspose3d
+from .layers.lazy_norm import LazyInstanceNorm1d as LazyInstanceNorm1d
+from .layers.lazy_norm import LazyInstanceNorm2d as LazyInstanceNorm2d
+from .layers.lazy_norm import LazyInstanceNorm3d as LazyInstanceNorm3d
+from .layers.lazy import LazyLinear as LazyLinear
 
 # Noise
 from .layers.dropout import AlphaDropout as AlphaDropout

@@ -14,7 +14,6 @@ from typing import Never
 _FUNCTIONS = "layers are objects here: write nn.ReLU()(x) for F.relu(x)"
 _OWN_LISTS = "assign a plain list or dict of modules to an attribute: what is in it is found, trained and saved"
 _ONE_PROCESS = "everything runs in one process, on the CPU: leave it out"
-_SIZES = "sizes are given when a layer is built: write the layer without Lazy, and its input's size"
 
 # Names of torch.nn that will not come, or that something else stands for.
 NAMES = {
@@ -29,8 +28,6 @@ NAMES = {
     "DataParallel": _ONE_PROCESS,
     "parallel": _ONE_PROCESS,
     "SyncBatchNorm": _ONE_PROCESS,
-    "LazyBatchNorm1d": _SIZES,
-    "LazyBatchNorm2d": _SIZES,
     "Tensor": "arrays are NumPy's: write np.array",
 }
 
@@ -108,7 +105,10 @@ def missing_name(package: str, name: str, there: Iterable[str]) -> str:
     if name in LAYERS:
         return f"{text} yet: docs/from_pytorch.md tells what there is, and how to write a layer"
     names = {known.lower(): known for known in [*LAYERS, *NAMES, *there]}
-    near = [names[match] for match in difflib.get_close_matches(name.lower(), sorted(names), 3, 0.75)]
+    matches = (
+        [name.lower()] if name.lower() in names else difflib.get_close_matches(name.lower(), sorted(names), 3, 0.75)
+    )
+    near = [names[match] for match in matches]
     here = [match for match in near if match not in NAMES and match not in LAYERS]
     if here:
         return f"{text}: did you mean {' or '.join(here)}?"

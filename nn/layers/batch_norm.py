@@ -295,7 +295,7 @@ class InstanceNorm1d(InstanceNorm):
     Example:
         >>> InstanceNorm1d(2)([[[1.0, 3.0], [5.0, 5.2]]]).round(2)
         array([[[-1.,  1.],
-                [-1.,  1.]]], dtype=float32)
+                [-1.,  1.]]])
     """
 
     layouts = ("CL", "NCL")

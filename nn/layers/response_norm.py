@@ -69,16 +69,19 @@ class LocalResponseNorm(ResponseNorm):
     Example:
         >>> LocalResponseNorm(3, alpha=3.0, beta=1.0)([[[1.0], [2.0], [0.0]]])
         array([[[0.16666667],
-                [0.33333334],
-                [0.        ]]], dtype=float32)
+                [0.33333333],
+                [0.        ]]])
     """
 
     equations = """
-        u[n, c, ...] = k + alpha / s * sum(x[n, e, ...]**2 * (e >= c - s // 2) * (e <= c + (s - 1) // 2), e)
+        c, e = range(x.shape[1]), range(x.shape[1])
+        q[n, c, ...] = x[n, c, ...]**2
+        a[c, e] = (e >= c - s // 2) * (e <= c + (s - 1) // 2)
+        u[n, c, ...] = k + alpha / s * sum(a[c, e] * q[n, e, ...], e)
         y[n, c, ...] = x[n, c, ...] / u[n, c, ...]**beta
-        t[n, c, ...] = dy[n, c, ...] * x[n, c, ...] / u[n, c, ...]**(beta + 1)
-        r[n, c, ...] = sum(t[n, e, ...] * (c >= e - s // 2) * (c <= e + (s - 1) // 2), e)
-        dx[n, c, ...] = dy[n, c, ...] / u[n, c, ...]**beta - 2 * alpha * beta / s * x[n, c, ...] * r[n, c, ...]
+        du[n, c, ...] = -beta * dy[n, c, ...] * x[n, c, ...] / u[n, c, ...]**(beta + 1)
+        dq[n, c, ...] = alpha / s * sum(a[e, c] * du[n, e, ...], e)
+        dx[n, c, ...] = dy[n, c, ...] / u[n, c, ...]**beta + 2 * x[n, c, ...] * dq[n, c, ...]
     """
 
     def forward(self, x: ArrayLike) -> np.ndarray:
@@ -121,15 +124,15 @@ class CrossMapLRN2d(ResponseNorm):
     """
 
     equations = """
-        u[n, c, ...] = k + alpha / s * sum(x[n, e, ...]**2 * maximum(e == 0, e + (s + 1) // 2 > c) * (e <= c + (s - 1) // 2), e)
+        c, e = range(x.shape[1]), range(x.shape[1])
+        q[n, c, ...] = x[n, c, ...]**2
+        a[c, e] = maximum(e == 0, e > c - (s + 1) // 2) * (e < c + (s + 1) // 2)
+        u[n, c, ...] = k + alpha / s * sum(a[c, e] * q[n, e, ...], e)
         y[n, c, ...] = x[n, c, ...] / u[n, c, ...]**beta
-        t[n, c, ...] = dy[n, c, ...] * x[n, c, ...] / u[n, c, ...]**(beta + 1)
-        r[n, c, ...] = sum(t[n, e, ...] * maximum(c == 0, c + (s + 1) // 2 > e) * (c <= e + (s - 1) // 2), e)
-        dx[n, c, ...] = dy[n, c, ...] / u[n, c, ...]**beta - 2 * alpha * beta / s * x[n, c, ...] * r[n, c, ...]
-    """  # noqa: E501
-
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
-        super().__init__(size, alpha, beta, k)
+        du[n, c, ...] = -beta * dy[n, c, ...] * x[n, c, ...] / u[n, c, ...]**(beta + 1)
+        dq[n, c, ...] = alpha / s * sum(a[e, c] * du[n, e, ...], e)
+        dx[n, c, ...] = dy[n, c, ...] / u[n, c, ...]**beta + 2 * x[n, c, ...] * dq[n, c, ...]
+    """
 
     def forward(self, x: ArrayLike) -> np.ndarray:
         return self._normalize(self.cast(x, shape=("N", "C", "H", "W")))

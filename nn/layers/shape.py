@@ -209,7 +209,7 @@ class PixelUnshuffle(Module):
 
     Example:
         >>> PixelUnshuffle(2)([[[0.0, 1.0], [2.0, 3.0]]]).ravel()
-        array([0., 1., 2., 3.], dtype=float32)
+        array([0., 1., 2., 3.])
     """
 
     symbols: ClassVar = {"r": "downscale_factor"}

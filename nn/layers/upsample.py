@@ -26,22 +26,22 @@ class Neighbours(NamedTuple):
         return A
 
 
-def nearest(positions: np.ndarray, size: int) -> Neighbours:
+def nearest_neighbours(positions: np.ndarray, size: int) -> Neighbours:
     """Return the one entry that each position lies in.
 
     Example:
-        >>> nearest(np.array([0.0, 0.5, 1.0, 1.5]), 2).indices
+        >>> nearest_neighbours(np.array([0.0, 0.5, 1.0, 1.5]), 2).indices
         array([[0, 0, 1, 1]])
     """
     indices = np.minimum(np.floor(positions).astype(int), size - 1)
     return Neighbours(indices[None], np.ones((1, len(indices))))
 
 
-def linear(positions: np.ndarray, size: int) -> Neighbours:
+def linear_neighbours(positions: np.ndarray, size: int) -> Neighbours:
     """Return the two entries that each position lies between, the closer the heavier.
 
     Example:
-        >>> linear(np.array([0.0, 0.25]), 2).weights
+        >>> linear_neighbours(np.array([0.0, 0.25]), 2).weights
         array([[1.  , 0.75],
                [0.  , 0.25]])
     """
@@ -51,11 +51,11 @@ def linear(positions: np.ndarray, size: int) -> Neighbours:
     return Neighbours(np.stack([left, np.minimum(left + 1, size - 1)]), np.stack([1 - t, t]))
 
 
-def cubic(positions: np.ndarray, size: int) -> Neighbours:
+def cubic_neighbours(positions: np.ndarray, size: int) -> Neighbours:
     """Return two entries on either side of each position (Keys, 1981, with a = -0.75); beyond an edge it is repeated.
 
     Example:
-        >>> cubic(np.array([1.5]), 4).weights.ravel()
+        >>> cubic_neighbours(np.array([1.5]), 4).weights.ravel()
         array([-0.09375,  0.59375,  0.59375, -0.09375])
     """
     a = -0.75
@@ -68,12 +68,12 @@ def cubic(positions: np.ndarray, size: int) -> Neighbours:
 
 # By mode: how neighbours are taken, and how many dimensions the input may have.
 MODES = {
-    "nearest": (nearest, (3, 4, 5)),
-    "nearest-exact": (nearest, (3, 4, 5)),
-    "linear": (linear, (3,)),
-    "bilinear": (linear, (4,)),
-    "bicubic": (cubic, (4,)),
-    "trilinear": (linear, (5,)),
+    "nearest": (nearest_neighbours, (3, 4, 5)),
+    "nearest-exact": (nearest_neighbours, (3, 4, 5)),
+    "linear": (linear_neighbours, (3,)),
+    "bilinear": (linear_neighbours, (4,)),
+    "bicubic": (cubic_neighbours, (4,)),
+    "trilinear": (linear_neighbours, (5,)),
 }
 
 
@@ -99,9 +99,9 @@ class Upsample(Module):
 
     Example:
         >>> Upsample(scale_factor=2)([[[1.0, 2.0]]])
-        array([[[1., 1., 2., 2.]]], dtype=float32)
+        array([[[1., 1., 2., 2.]]])
         >>> Upsample(size=3, mode="linear", align_corners=True)([[[1.0, 2.0]]])
-        array([[[1. , 1.5, 2. ]]], dtype=float32)
+        array([[[1. , 1.5, 2. ]]])
     """
 
     # Along each axis, the last first; A, B, C: the weights of the old entries (columns) in the new ones (rows).
@@ -129,16 +129,15 @@ class Upsample(Module):
         name = type(self).__name__
         if (size is None) == (scale_factor is None):
             raise ValueError(f"{name} expects a size or a scale_factor, got size={size}, scale_factor={scale_factor}")
-        self.size = self.scale_factor = None
+        self.size: int | tuple[int, ...] | None = None
         if isinstance(size, list | tuple):
-            self.size: int | tuple[int, ...] | None = integers(self, "size", size, len(size), at_least=1)
+            self.size = integers(self, "size", size, len(size), at_least=1)
         elif size is not None:
             self.size = integer(self, "size", size, at_least=1)
+        self.scale_factor: float | tuple[float, ...] | None = None
         if isinstance(scale_factor, list | tuple):
             factors = enumerate(scale_factor)
-            self.scale_factor: float | tuple[float, ...] | None = tuple(
-                number(self, f"scale_factor[{k}]", factor, above=0) for k, factor in factors
-            )
+            self.scale_factor = tuple(number(self, f"scale_factor[{k}]", factor, above=0) for k, factor in factors)
         elif scale_factor is not None:
             self.scale_factor = number(self, "scale_factor", scale_factor, above=0)
         self.mode = choice(self, "mode", mode, *MODES)
@@ -157,8 +156,8 @@ class Upsample(Module):
         given = self.scale_factor if self.size is None else self.size
         if x.ndim not in allowed or (isinstance(given, tuple) and len(given) != x.ndim - 2):
             dims = " or ".join(map(str, allowed))
-            each = f", {len(given)} of them behind the channels," if isinstance(given, tuple) else ""
-            raise ValueError(f"{self!r} expects an input of {dims} dimensions{each} got shape {x.shape}")
+            each = f", {len(given)} of them behind the channels" if isinstance(given, tuple) else ""
+            raise ValueError(f"{self!r} expects an input of {dims} dimensions{each}, got shape {x.shape}")
         y, along = x, [self._neighbours(x.shape, axis) for axis in range(2, x.ndim)]
         for axis, (indices, weights) in enumerate(along, start=2):
             column = weights.astype(x.dtype)[(..., *(None,) * (x.ndim - axis - 1))]
@@ -194,20 +193,22 @@ class Upsample(Module):
             new = int(old * factor)
         if not (old and new):
             raise ValueError(f"{self!r} expects sizes above 0 of input and output, got {old} and {new} for axis {axis}")
-        if self.recompute_scale_factor:
+        t, neighbours, middle = np.arange(new), MODES[self.mode][0], 0.0 if self.mode == "nearest" else 0.5
+        # In PyTorch the factor is that of the sizes also where linear modes leave a size as it is, and where pixels are
+        # copied once or twice.
+        if self.recompute_scale_factor or (neighbours is linear_neighbours and new == old):
             factor = None
-        t, neighbours = np.arange(new), MODES[self.mode][0]
-        if neighbours is linear and old == new:
-            return linear(t, old)  # as in PyTorch also where scale_factor is not quite 1
         if self.align_corners:
             return neighbours(t * ((old - 1) / max(new - 1, 1)), old)
-        middle = 0.0 if self.mode == "nearest" else 0.5
-        if neighbours is nearest and len(shape) == 4:
-            # PyTorch places the pixels of images in float32: where a position is close to an integer, it matters.
+        if neighbours is not nearest_neighbours:
+            return neighbours((t + middle) * (old / new if factor is None else 1 / factor) - 0.5, old)
+        if len(shape) == 4 and self.mode == "nearest" and new in (old, 2 * old):
+            factor = None
+        elif len(shape) == 4:
+            # PyTorch places pixels in float32, which tells where a position is close to an integer.
             step = np.float32(old) / np.float32(new) if factor is None else np.float32(1 / factor)
-            return nearest((t + middle).astype(np.float32) * step, old)
-        positions = (t + middle) * old / new if factor is None else (t + middle) * (1 / factor)
-        return nearest(positions, old) if neighbours is nearest else neighbours(positions - 0.5, old)
+            return nearest_neighbours((t + middle).astype(np.float32) * step, old)
+        return nearest_neighbours((t + middle) * old / new if factor is None else (t + middle) * (1 / factor), old)
 
 
 def _of_axis(setting: Any, axis: int) -> Any:
@@ -228,7 +229,7 @@ class UpsamplingNearest2d(Upsample):
     Example:
         >>> UpsamplingNearest2d(scale_factor=2)([[[[1.0, 2.0]]]])
         array([[[[1., 1., 2., 2.],
-                 [1., 1., 2., 2.]]]], dtype=float32)
+                 [1., 1., 2., 2.]]]])
     """
 
     def __init__(
@@ -249,7 +250,7 @@ class UpsamplingBilinear2d(Upsample):
 
     Example:
         >>> UpsamplingBilinear2d(size=(1, 3))([[[[1.0, 2.0]]]])
-        array([[[[1. , 1.5, 2. ]]]], dtype=float32)
+        array([[[[1. , 1.5, 2. ]]]])
     """
 
     def __init__(
