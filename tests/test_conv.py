@@ -1,10 +1,12 @@
 """Convolutions beyond their rows in the table: refused settings and inputs, sizes, first values."""
 
+import dataclasses
 import math
 import re
 
 import numpy as np
 import pytest
+from faults.conv import PLANTED
 
 import nn
 from nn.layers import convolution
@@ -187,3 +189,21 @@ def test_a_batch_is_computed_in_blocks(stride, monkeypatch):
     monkeypatch.setattr(convolution, "_BLOCK", 700)  # two samples, or three
     for value, expected in zip((convolve(x, W, steps), *all_three()[1:]), whole, strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_planted_mistakes_are_caught_and_named():
+    unknown = []
+    for mistake in PLANTED:
+        report = mistake.report()
+        kinds = {fault.kind for fault in report.faults}
+        assert not report, f"{mistake.name} is missed"
+        assert kinds <= {*mistake.kinds, "unknown"}, f"{mistake.name} is taken for {kinds}"
+        unknown += [mistake.name] * (not kinds & set(mistake.kinds))
+    assert len(unknown) <= 0.1 * len(PLANTED), unknown
+
+
+@pytest.mark.parametrize("build", dict.fromkeys(mistake.build for mistake in PLANTED))
+def test_without_their_mistakes_the_layers_are_right(build):
+    mistake = next(mistake for mistake in PLANTED if mistake.build is build)
+    assert dataclasses.replace(mistake, new=mistake.old).report()
