@@ -80,28 +80,6 @@ LAYER_NORM = """
     dh = dy * w
     dx = (dh - dh.mean(axes, keepdims=True) - h * (dh * h).mean(axes, keepdims=True)) / sqrt(v + eps)
 """
-CONV2D = """
-    q = pad(x, p)
-    H, K = q.shape[-2], q.shape[-1]
-    O, C, U, V = W.shape
-    i = range((H - d[0]*(U - 1) - 1)//s[0] + 1)
-    j = range((K - d[1]*(V - 1) - 1)//s[1] + 1)
-    y[..., o, i, j] = b[o] + sum(W[o, c, u, v] * q[..., o//(O//g)*C + c, s[0]*i + d[0]*u, s[1]*j + d[1]*v], c, u, v)
-    dq[..., o//(O//g)*C + c, s[0]*i + d[0]*u, s[1]*j + d[1]*v] += W[o, c, u, v] * dy[..., o, i, j]
-    dW[o, c, u, v] += q[..., o//(O//g)*C + c, s[0]*i + d[0]*u, s[1]*j + d[1]*v] * dy[..., o, i, j]
-    db[o] += dy[..., o, i, j]
-    dx = crop(dq, p)
-"""
-CONV_TRANSPOSE2D = """
-    C, O, U, V = W.shape
-    H, K = x.shape[-2], x.shape[-1]
-    z = zeros(x.shape[0], O, s[0]*(H - 1) + U, s[1]*(K - 1) + V)
-    z[n, o, s[0]*i + u, s[1]*j + v] += W[c, o, u, v] * x[n, c, i, j]
-    y[n, o, a, e] = z[n, o, a, e] + b[o]
-    dx[n, c, i, j] += W[c, o, u, v] * dy[n, o, s[0]*i + u, s[1]*j + v]
-    dW[c, o, u, v] += x[n, c, i, j] * dy[n, o, s[0]*i + u, s[1]*j + v]
-    db[o] += dy[n, o, a, e]
-"""
 MAX_POOL2D = """
     q = pad(x, p, -inf)
     H, W = q.shape[-2], q.shape[-1]
@@ -240,11 +218,6 @@ CUMULATIVE_SUM = """
 """
 
 
-def conv(F, t):
-    stride, padding, dilation, groups = t["s"], t["p"], t["d"], t["g"]
-    return F.conv2d(t["x"], t["W"], t["b"], stride, padding, dilation, groups)
-
-
 def lstm(F, t):
     import torch  # needed by this twin alone
 
@@ -295,8 +268,6 @@ def masked(rng):
     return drawn({"M": mask}, Q=(2, 3, 2), K=(2, 4, 2), V=(2, 4, 3))(rng)
 
 
-PLAIN = {"p": (0, 0), "s": (1, 1), "d": (1, 1), "g": 1}
-ODD = {"p": (1, 2), "s": (2, 1), "d": (1, 2), "g": 1}
 POOL = {"p": (1, 1), "k": (3, 2), "s": (2, 1), "d": (1, 2)}
 W3 = np.array([0.5, 1.0, 2.0])
 GATES = {"W": (8, 3), "U": (8, 2), "b": 8, "r": 8}
@@ -313,11 +284,6 @@ STATEMENTS = [
     Statement("BatchNorm-images", BATCH_NORM, statistics(True, 3, 2, 2, 2), ("x", "w", "b"), batch_norm),
     Statement("BatchNorm-eval", BATCH_NORM, statistics(False, 4, 3, 2), ("x", "w", "b"), batch_norm),
     Statement("LayerNorm", LAYER_NORM, drawn({"axes": (1, 2), "rest": (0,), "eps": 1e-5}, x=(3, 2, 4), w=(2, 4), b=(2, 4)), ("x", "w", "b"), lambda F, t: F.layer_norm(t["x"], t["w"].shape, t["w"], t["b"])),
-    Statement("Conv2d", CONV2D, drawn(PLAIN, x=(2, 2, 4, 3), W=(3, 2, 2, 2), b=3), ("x", "W", "b"), conv),
-    Statement("Conv2d-settings", CONV2D, drawn(ODD, x=(2, 2, 5, 4), W=(3, 2, 3, 2), b=None), ("x", "W"), conv),
-    Statement("Conv2d-groups", CONV2D, drawn(ODD | {"g": 2}, x=(1, 4, 5, 4), W=(6, 2, 3, 2), b=6), ("x", "W", "b"), conv),
-    Statement("Conv2d-unbatched", CONV2D, drawn(PLAIN, x=(2, 4, 3), W=(3, 2, 2, 2), b=3), ("x", "W", "b"), conv),
-    Statement("ConvTranspose2d", CONV_TRANSPOSE2D, drawn({"s": (2, 1)}, x=(2, 3, 3, 2), W=(3, 2, 2, 3), b=2), ("x", "W", "b"), lambda F, t: F.conv_transpose2d(t["x"], t["W"], t["b"], t["s"])),
     Statement("MaxPool2d", MAX_POOL2D, drawn(POOL, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.max_pool2d(t["x"], t["k"], t["s"], t["p"], t["d"])),
     Statement("AvgPool2d", AVG_POOL2D, drawn(POOL, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.avg_pool2d(t["x"], t["k"], t["s"], t["p"])),
     Statement("AdaptiveAvgPool2d", ADAPTIVE_AVG_POOL2D, drawn({"size": (3, 2)}, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.adaptive_avg_pool2d(t["x"], t["size"])),
