@@ -1,10 +1,12 @@
 """Convolutions beyond their rows in the table: refused settings and inputs, sizes, first values."""
 
+import dataclasses
 import math
 import re
 
 import numpy as np
 import pytest
+from faults.conv import PLANTED
 
 import nn
 from nn.layers import convolution
@@ -187,3 +189,23 @@ def test_a_batch_is_computed_in_blocks(stride, monkeypatch):
     monkeypatch.setattr(convolution, "_BLOCK", 700)  # two samples, or three
     for value, expected in zip((convolve(x, W, steps), *all_three()[1:]), whole, strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_planted_mistakes_are_caught_and_named():
+    named = [mistake for mistake in PLANTED if mistake.kinds]
+    assert len(named) > 0.9 * len(PLANTED)
+    for mistake in named:
+        kinds = {fault.kind for fault in mistake.report().faults}
+        assert kinds and kinds <= set(mistake.kinds), f"{mistake.name} is taken for {kinds}"
+
+
+def test_planted_mistakes_without_a_name_are_caught():
+    for mistake in PLANTED:
+        assert mistake.kinds or not mistake.report(), mistake.name
+
+
+@pytest.mark.parametrize("build", dict.fromkeys(mistake.build for mistake in PLANTED))
+def test_without_their_mistakes_the_layers_are_right(build):
+    mistake = next(mistake for mistake in PLANTED if mistake.build is build)
+    assert dataclasses.replace(mistake, new=mistake.old).report()
