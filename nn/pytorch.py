@@ -39,22 +39,18 @@ NAMES = {
 }
 
 # Layers and losses of torch.nn that are not here yet.
-_IN_1D_2D_3D = (
-    *("AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BatchNorm", "CircularPad", "ConstantPad", "Conv"),
-    *("ConvTranspose", "Dropout", "InstanceNorm", "LPPool", "MaxPool", "MaxUnpool", "ReflectionPad"),
-    *("ReplicationPad", "ZeroPad"),
-)
+_IN_1D_2D_3D = (*("BatchNorm", "Conv", "ConvTranspose", "Dropout", "InstanceNorm"),)
 _OTHERS = (
     *("AdaptiveLogSoftmaxWithLoss", "AlphaDropout", "Bilinear", "CELU", "CTCLoss", "ChannelShuffle"),
     *("CosineEmbeddingLoss", "CosineSimilarity", "ELU", "Embedding", "EmbeddingBag", "FeatureAlphaDropout"),
-    *("Fold", "FractionalMaxPool2d", "FractionalMaxPool3d", "GELU", "GLU", "GRU", "GRUCell", "GaussianNLLLoss"),
+    *("GELU", "GLU", "GRU", "GRUCell", "GaussianNLLLoss"),
     *("GroupNorm", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "KLDivLoss"),
     *("LSTM", "LSTMCell", "LayerNorm", "LocalResponseNorm", "LogSigmoid", "MarginRankingLoss", "Mish"),
     *("MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultiheadAttention", "PReLU"),
     *("PairwiseDistance", "PixelShuffle", "PixelUnshuffle", "PoissonNLLLoss", "RMSNorm", "RNN", "RNNCell"),
     *("RReLU", "ReLU6", "SELU", "SiLU", "SoftMarginLoss", "Softmin", "Softshrink", "Softsign", "Tanhshrink"),
     *("Threshold", "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder"),
-    *("TransformerEncoderLayer", "TripletMarginLoss", "TripletMarginWithDistanceLoss", "Unflatten", "Unfold"),
+    *("TransformerEncoderLayer", "TripletMarginLoss", "TripletMarginWithDistanceLoss", "Unflatten"),
     *("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"),
 )
 LAYERS = frozenset({*_OTHERS, *(f"{name}{n}d" for name in _IN_1D_2D_3D for n in (1, 2, 3))})

@@ -9,6 +9,7 @@ import inspect
 import math
 import numbers
 import operator
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -206,8 +207,12 @@ def _refusal(owner: object, name: str, expected: str, value: Any) -> str:
 # ---- how they are shown
 
 
-def arguments_text(module: Any) -> str:
+def arguments_text(module: Any, attributes: Mapping[str, Any] | None = None) -> str:
     """Return the arguments that would build a module again, as Module.extra_repr tells.
+
+    Args:
+        module: whose arguments.
+        attributes: values to show in place of those of the module's own attributes.
 
     Example:
         >>> from nn import Linear
@@ -216,10 +221,11 @@ def arguments_text(module: Any) -> str:
     """
     shown: list[str] = []
     complete = True  # so far, so that arguments may stand by position
+    values = vars(module) | dict(attributes or {})
     for name, argument in list(inspect.signature(type(module).__init__).parameters.items())[1:]:
         if name == "generator" or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             continue
-        text, default = _argument(module, name, argument.default), _literal(argument.default)
+        text, default = _argument(module, values, name, argument.default), _literal(argument.default)
         required = argument.default is argument.empty
         if text is None:
             complete = complete and not required
@@ -230,14 +236,14 @@ def arguments_text(module: Any) -> str:
     return ", ".join(shown)
 
 
-def _argument(module: Any, name: str, default: Any) -> str | None:
+def _argument(module: Any, values: Mapping[str, Any], name: str, default: Any) -> str | None:
     """Return the text of a constructor's argument, None where it is not known."""
     if name == "dtype":
         dtype = next((parameter.data.dtype for parameter in module.parameters()), np.dtype(np.float32))
         return None if dtype == np.float32 else repr(str(dtype))
-    if name not in vars(module):
+    if name not in values:
         return None
-    value = vars(module)[name]
+    value = values[name]
     if isinstance(default, bool) and (value is None or isinstance(value, Parameter)):
         return repr(value is not None)
     return _literal(value)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CASES
+from cases.trees import flat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cases import Setup, every_mode, rows
@@ -49,7 +50,7 @@ def close(actual, desired, tolerance=1e-12):
 def stated(setup, g):
     """Return a row's statement, run forward and back."""
     statement = Statement(rewound(setup), setup.inputs)
-    statement.backward((g,))
+    statement.backward(tuple(leaf if leaf.dtype.kind == "f" else None for leaf in flat(g).values()))
     return statement
 
 
@@ -64,8 +65,8 @@ def test_equations_are_what_the_code_computes(case, mode):
     g = setup.upstream(y)
     gradients = setup.backward(g)
     statement = stated(setup, g)
-    (output,) = statement.outputs
-    close(statement.values[output], y)
+    for output, value in zip(statement.outputs, flat(y).values(), strict=True):
+        close(statement.values[output], value)
     for symbol, gradient in zip(statement.inputs, gradients, strict=True):
         if gradient is not None:
             close(statement.values[f"d{symbol}"], gradient)
@@ -78,9 +79,10 @@ def test_equations_are_what_the_code_computes(case, mode):
 def test_stated_gradients_are_the_derivatives_of_the_stated_output(case, mode):
     setup = Setup(case, mode)
     module = rewound(setup)
-    (output,) = output_names(module, len(setup.inputs))
-    g = setup.upstream(Statement(module, setup.inputs).values[output])
-    statement = stated(setup, g)
+    output, *integers = output_names(module, len(setup.inputs))
+    y = Statement(module, setup.inputs).values
+    g = setup.upstream(y[output])
+    statement = stated(setup, (g, *(y[name] for name in integers)))
 
     def objective():
         return float(np.sum(Statement(rewound(setup), setup.inputs).values[output] * g))
@@ -98,7 +100,8 @@ def test_each_gradient_has_its_line(case, mode):
     setup = Setup(case, mode)
     statement = stated(setup, setup.upstream(setup.forward()))
     wanted = {f"d{symbol}" for symbol in parameters(setup.module)}
-    wanted |= {f"d{s}" for i, s in enumerate(statement.inputs) if i not in setup.targets}
+    inputs = zip(statement.inputs, setup.inputs, strict=True)
+    wanted |= {f"d{s}" for i, (s, x) in enumerate(inputs) if i not in setup.targets and x.dtype.kind == "f"}
     assert wanted <= {name for line in flat_lines(statement.lines()) for name in line.names}
     forward, backward = halves(parse(setup.module.equations_of(len(setup.inputs))))
     assert not any(is_gradient(name) for line in forward for name in line.names)
@@ -260,7 +263,7 @@ def test_columns_give_the_same_numbers_for_one_sample(case, mode):
         inputs = tuple(x[1:2] for x in setup.inputs)  # not the first, which is ignored in some rows
         statement = Statement(rewound(setup), inputs)
         g = setup.upstream(statement.values[statement.outputs[0]])
-        statement.backward((g,))
+        statement.backward((g, *(None for _ in statement.outputs[1:])))
         columns = Columns(statement)
     except ValueError as error:
         assert re.search(NO_COLUMNS, str(error))

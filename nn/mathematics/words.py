@@ -53,19 +53,31 @@ def join(*arguments: Any) -> np.ndarray:
     return np.concatenate(arrays, axis)
 
 
-def pad(x: np.ndarray, widths: int | Sequence[int], value: float = 0) -> np.ndarray:
-    """Return x with so many more entries of one value on both sides of its last axes, one width an axis."""
-    each = np.atleast_1d(widths)
-    sides = [(0, 0)] * (x.ndim - len(each)) + [(width, width) for width in each]
-    return np.pad(x, sides, constant_values=value)
+def _sides(widths: Any) -> list[tuple[int, int]]:
+    """Return widths, each a number or a pair (before, after), as pairs; a single number is that of one axis."""
+    each = widths if isinstance(widths, tuple | list | np.ndarray) else (widths,)
+    return [(width[0], width[1]) if isinstance(width, tuple | list) else (width, width) for width in each]
 
 
-def crop(x: np.ndarray, widths: int | Sequence[int]) -> np.ndarray:
-    """Return x without so many entries on both sides of its last axes: what `pad` was given."""
-    each = np.atleast_1d(widths).tolist()
-    sizes = x.shape[x.ndim - len(each) :]
-    kept: tuple = tuple(slice(width, size - width) for width, size in zip(each, sizes, strict=True))
-    return x[(..., *kept)]
+def pad(x: np.ndarray, widths: Any, value: float = 0) -> np.ndarray:
+    """Return x with so many more entries of one value on both sides of its last axes; fewer where a width is negative.
+
+    A width is one number for both sides, or a pair (before, after); there is one an axis.
+    """
+    sides = _sides(widths)
+    sides = [(0, 0)] * (x.ndim - len(sides)) + sides
+    kept = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, sides, strict=True))
+    return np.pad(x[kept], [(max(a, 0), max(b, 0)) for a, b in sides], constant_values=value)
+
+
+def crop(x: np.ndarray, widths: Any) -> np.ndarray:
+    """Return x without what `pad` added by these widths, and with zeros for what a negative one took away."""
+    return pad(x, [(-before, -after) for before, after in _sides(widths)])
+
+
+def floor(x: Any) -> np.ndarray:
+    """Return the largest integers that are not above x."""
+    return np.floor(x).astype(np.int64)
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
@@ -89,6 +101,7 @@ WORDS: dict[str, Word] = {
     # entry by entry
     "abs": Word(np.abs, lambda notation, args: notation.between("|", args[0], "|"), arity=1, elementwise=True),
     "exp": Word(np.exp, arity=1, elementwise=True),
+    "floor": Word(floor, lambda notation, args: notation.between("⌊", args[0], "⌋"), arity=1, elementwise=True),
     "log": Word(np.log, arity=1, elementwise=True),
     "maximum": Word(np.maximum, called("max"), arity=2, elementwise=True),
     "minimum": Word(np.minimum, called("min"), arity=2, elementwise=True),
@@ -117,13 +130,14 @@ WORDS: dict[str, Word] = {
 # Words that run over named indices, with an axis each: the array, and which axes go. They keep the axes, of length 1.
 
 
-def _argmax(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> tuple[np.ndarray, ...]:
-    """Return where the first largest entry is: an array of positions for each axis."""
+def _argmax(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray | tuple[np.ndarray, ...]:
+    """Return where the first largest entry is: an array of positions for each axis, where there are several."""
     sizes = [x.shape[k] for k in axis]
     front = np.moveaxis(x, axis, range(len(axis)))
     flat = front.reshape(math.prod(sizes), *front.shape[len(axis) :])
     places = np.unravel_index(flat.argmax(0), sizes)
-    return tuple(np.expand_dims(place, axis) for place in places)
+    positions = tuple(np.expand_dims(place, axis) for place in places)
+    return positions[0] if len(axis) == 1 else positions
 
 
 def _norm(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
