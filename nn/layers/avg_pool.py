@@ -142,12 +142,13 @@ class AvgPool1d(_AvgPool):
         h = (r + s[0] - 1)//s[0] if ceil else r//s[0]
         i, u = range(h + (s[0]*h < x.shape[-1] + p[0]) if ceil else h + 1), range(k[0])
         P = ((p[0], p[0] + s[0] - 1),) if ceil else p
-        q = pad(x, P)
+        q = pad(x, P) if ceil or p != (0,) else x
         e = p[0] if include else 0
         a[i] = minimum(s[0]*i + k[0], x.shape[-1] + p[0] + e) - maximum(s[0]*i, p[0] - e)
-        y[..., i] = sum(q[..., s[0]*i + u], u) / a[i]
-        dq[..., s[0]*i + u] += dy[..., i] / a[i]
-        dx = crop(dq, P)
+        m[i] = a[i] if ceil or p != (0,) and not include else k[0]
+        y[..., i] = sum(q[..., s[0]*i + u], u) / m[i]
+        dq[..., s[0]*i + u] += dy[..., i] / m[i]
+        dx = crop(dq, P) if ceil or p != (0,) else dq
     """
 
     def __init__(
@@ -195,13 +196,14 @@ class AvgPool2d(_AvgPool):
         i, u = range(h + (s[0]*h < H + p[0]) if ceil else h + 1), range(k[0])
         j, v = range(w + (s[1]*w < W + p[1]) if ceil else w + 1), range(k[1])
         P = ((p[0], p[0] + s[0] - 1), (p[1], p[1] + s[1] - 1)) if ceil else p
-        q = pad(x, P)
+        q = pad(x, P) if ceil or p != (0, 0) else x
         e, f = p[0] if include else 0, p[1] if include else 0
         a[i] = minimum(s[0]*i + k[0], H + p[0] + e) - maximum(s[0]*i, p[0] - e)
         b[j] = minimum(s[1]*j + k[1], W + p[1] + f) - maximum(s[1]*j, p[1] - f)
-        y[..., i, j] = sum(q[..., s[0]*i + u, s[1]*j + v], u, v) / (a[i] * b[j] if D is None else D)
-        dq[..., s[0]*i + u, s[1]*j + v] += dy[..., i, j] / (a[i] * b[j] if D is None else D)
-        dx = crop(dq, P)
+        m[i, j] = D if D is not None else a[i] * b[j] if ceil or p != (0, 0) and not include else k[0] * k[1]
+        y[..., i, j] = sum(q[..., s[0]*i + u, s[1]*j + v], u, v) / m[i, j]
+        dq[..., s[0]*i + u, s[1]*j + v] += dy[..., i, j] / m[i, j]
+        dx = crop(dq, P) if ceil or p != (0, 0) else dq
     """
 
 
@@ -239,13 +241,14 @@ class AvgPool3d(_AvgPool):
         j, v = range(h + (s[1]*h < H + p[1]) if ceil else h + 1), range(k[1])
         l, w = range(o + (s[2]*o < W + p[2]) if ceil else o + 1), range(k[2])
         P = ((p[0], p[0] + s[0] - 1), (p[1], p[1] + s[1] - 1), (p[2], p[2] + s[2] - 1)) if ceil else p
-        q = pad(x, P)
+        q = pad(x, P) if ceil or p != (0, 0, 0) else x
         e, f, n = p[0] if include else 0, p[1] if include else 0, p[2] if include else 0
         a[i] = minimum(s[0]*i + k[0], T + p[0] + e) - maximum(s[0]*i, p[0] - e)
         b[j] = minimum(s[1]*j + k[1], H + p[1] + f) - maximum(s[1]*j, p[1] - f)
         c[l] = minimum(s[2]*l + k[2], W + p[2] + n) - maximum(s[2]*l, p[2] - n)
-        m[i, j, l] = a[i] * b[j] * c[l] if D is None else D
+        M[i, j, l] = a[i] * b[j] * c[l] if ceil or p != (0, 0, 0) and not include else k[0] * k[1] * k[2]
+        m[i, j, l] = M[i, j, l] if D is None else D
         y[..., i, j, l] = sum(q[..., s[0]*i + u, s[1]*j + v, s[2]*l + w], u, v, w) / m[i, j, l]
         dq[..., s[0]*i + u, s[1]*j + v, s[2]*l + w] += dy[..., i, j, l] / m[i, j, l]
-        dx = crop(dq, P)
+        dx = crop(dq, P) if ceil or p != (0, 0, 0) else dq
     """

@@ -80,10 +80,10 @@ class Unfold(_Windows):
         j = (x.shape[-1] + 2*p[1] - d[1]*(k[1] - 1) - 1)//s[1] + 1
         c, l = range(x.shape[-3]*k[0]*k[1]), range(i*j)
         a[c], u[c], v[c] = c//(k[0]*k[1]), c//k[1] % k[0], c % k[1]
-        q = pad(x, p)
+        q = pad(x, p) if p != (0, 0) else x
         y[..., c, l] = q[..., a[c], s[0]*(l//j) + d[0]*u[c], s[1]*(l % j) + d[1]*v[c]]
         dq[..., a[c], s[0]*(l//j) + d[0]*u[c], s[1]*(l % j) + d[1]*v[c]] += dy[..., c, l]
-        dx = crop(dq, p)
+        dx = crop(dq, p) if p != (0, 0) else dq
     """
 
     def __init__(self, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1) -> None:

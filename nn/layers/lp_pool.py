@@ -98,9 +98,9 @@ class LPPool1d(_LPPool):
         r = x.shape[-1] - k[0]
         h = (r + s[0] - 1)//s[0] if ceil else r//s[0]
         i, u = range(h + (s[0]*h < x.shape[-1]) if ceil else h + 1), range(k[0])
-        P = ((0, s[0] - 1),) if ceil else (0,)
+        P = ((0, s[0] - 1),)
         z = abs(x) if p in (inf, -inf) else x**p
-        q = pad(z, P, -p if p in (inf, -inf) else 0)
+        q = pad(z, P, -p if p in (inf, -inf) else 0) if ceil else z
         Q[..., i, u] = q[..., s[0]*i + u]
         m[i] = k[0] / (minimum(s[0]*i + k[0], x.shape[-1]) - s[0]*i) if ceil else 1
         S[..., i] = sum(Q[..., i, u], u) * m[i]
@@ -109,7 +109,7 @@ class LPPool1d(_LPPool):
         dS[..., i] = where(S[..., i] == 0, 0, dy[..., i] * S[..., i]**(1/p - 1) / p)
         dQ[..., i, u] = dy[..., i] * (a[..., i] == u) if p in (inf, -inf) else dS[..., i] * m[i]
         dq[..., s[0]*i + u] += dQ[..., i, u]
-        dz = crop(dq, P)
+        dz = crop(dq, P) if ceil else dq
         dx = dz * sign(x) if p in (inf, -inf) else dz * p * x**(p - 1)
     """
 
@@ -147,9 +147,9 @@ class LPPool2d(_LPPool):
         w = (W - k[1] + s[1] - 1)//s[1] if ceil else (W - k[1])//s[1]
         i, u = range(h + (s[0]*h < H) if ceil else h + 1), range(k[0])
         j, v = range(w + (s[1]*w < W) if ceil else w + 1), range(k[1])
-        P = ((0, s[0] - 1), (0, s[1] - 1)) if ceil else (0, 0)
+        P = ((0, s[0] - 1), (0, s[1] - 1))
         z = abs(x) if p in (inf, -inf) else x**p
-        q = pad(z, P, -p if p in (inf, -inf) else 0)
+        q = pad(z, P, -p if p in (inf, -inf) else 0) if ceil else z
         Q[..., i, j, u, v] = q[..., s[0]*i + u, s[1]*j + v]
         m[i] = k[0] / (minimum(s[0]*i + k[0], H) - s[0]*i) if ceil else 1
         n[j] = k[1] / (minimum(s[1]*j + k[1], W) - s[1]*j) if ceil else 1
@@ -161,7 +161,7 @@ class LPPool2d(_LPPool):
         dS[..., i, j] = where(S[..., i, j] == 0, 0, dy[..., i, j] * S[..., i, j]**(1/p - 1) / p)
         dQ[..., i, j, u, v] = dy[..., i, j] * A[..., i, j, u, v] if p in (inf, -inf) else dS[..., i, j] * m[i] * n[j]
         dq[..., s[0]*i + u, s[1]*j + v] += dQ[..., i, j, u, v]
-        dz = crop(dq, P)
+        dz = crop(dq, P) if ceil else dq
         dx = dz * sign(x) if p in (inf, -inf) else dz * p * x**(p - 1)
     """
 
@@ -199,9 +199,9 @@ class LPPool3d(_LPPool):
         i, u = range(g + (s[0]*g < T) if ceil else g + 1), range(k[0])
         j, v = range(h + (s[1]*h < H) if ceil else h + 1), range(k[1])
         l, w = range(f + (s[2]*f < W) if ceil else f + 1), range(k[2])
-        P = ((0, s[0] - 1), (0, s[1] - 1), (0, s[2] - 1)) if ceil else (0, 0, 0)
+        P = ((0, s[0] - 1), (0, s[1] - 1), (0, s[2] - 1))
         z = abs(x) if p in (inf, -inf) else x**p
-        q = pad(z, P, -p if p in (inf, -inf) else 0)
+        q = pad(z, P, -p if p in (inf, -inf) else 0) if ceil else z
         Q[..., i, j, l, u, v, w] = q[..., s[0]*i + u, s[1]*j + v, s[2]*l + w]
         m[i] = k[0] / (minimum(s[0]*i + k[0], T) - s[0]*i) if ceil else 1
         n[j] = k[1] / (minimum(s[1]*j + k[1], H) - s[1]*j) if ceil else 1
@@ -217,6 +217,6 @@ class LPPool3d(_LPPool):
         D[..., i, j, l, u, v, w] = dy[..., i, j, l] * A[..., i, j, l, u, v, w]
         dQ[..., i, j, l, u, v, w] = D[..., i, j, l, u, v, w] if p in (inf, -inf) else dS[..., i, j, l] * M[i, j, l]
         dq[..., s[0]*i + u, s[1]*j + v, s[2]*l + w] += dQ[..., i, j, l, u, v, w]
-        dz = crop(dq, P)
+        dz = crop(dq, P) if ceil else dq
         dx = dz * sign(x) if p in (inf, -inf) else dz * p * x**(p - 1)
     """

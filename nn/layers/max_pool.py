@@ -136,12 +136,12 @@ class MaxPool1d(_MaxPool):
         h = (r + s[0] - 1)//s[0] if ceil else r//s[0]
         i, u = range(h + (s[0]*h < x.shape[-1] + p[0]) if ceil else h + 1), range(k[0])
         P = ((p[0], p[0] + s[0] - 1),) if ceil else p
-        q = pad(x, P, -inf)
+        q = pad(x, P, -inf) if ceil or p != (0,) else x
         y[..., i] = max(q[..., s[0]*i + d[0]*u], u)
         a[..., i] = argmax(q[..., s[0]*i + d[0]*u], u)
         m[..., i] = s[0]*i + d[0]*a[..., i] - p[0]
         dq[..., s[0]*i + d[0]*a[..., i]] += dy[..., i]
-        dx = crop(dq, P)
+        dx = crop(dq, P) if ceil or p != (0,) else dq
     """
 
 
@@ -180,12 +180,12 @@ class MaxPool2d(_MaxPool):
         i, u = range(h + (s[0]*h < x.shape[-2] + p[0]) if ceil else h + 1), range(k[0])
         j, v = range(w + (s[1]*w < x.shape[-1] + p[1]) if ceil else w + 1), range(k[1])
         P = ((p[0], p[0] + s[0] - 1), (p[1], p[1] + s[1] - 1)) if ceil else p
-        q = pad(x, P, -inf)
+        q = pad(x, P, -inf) if ceil or p != (0, 0) else x
         y[..., i, j] = max(q[..., s[0]*i + d[0]*u, s[1]*j + d[1]*v], u, v)
         a[..., i, j], b[..., i, j] = argmax(q[..., s[0]*i + d[0]*u, s[1]*j + d[1]*v], u, v)
         m[..., i, j] = (s[0]*i + d[0]*a[..., i, j] - p[0])*x.shape[-1] + s[1]*j + d[1]*b[..., i, j] - p[1]
         dq[..., s[0]*i + d[0]*a[..., i, j], s[1]*j + d[1]*b[..., i, j]] += dy[..., i, j]
-        dx = crop(dq, P)
+        dx = crop(dq, P) if ceil or p != (0, 0) else dq
     """
 
 
@@ -227,7 +227,7 @@ class MaxPool3d(_MaxPool):
         j, v = range(h + (s[1]*h < H + p[1]) if ceil else h + 1), range(k[1])
         l, w = range(f + (s[2]*f < W + p[2]) if ceil else f + 1), range(k[2])
         P = ((p[0], p[0] + s[0] - 1), (p[1], p[1] + s[1] - 1), (p[2], p[2] + s[2] - 1)) if ceil else p
-        q = pad(x, P, -inf)
+        q = pad(x, P, -inf) if ceil or p != (0, 0, 0) else x
         Q[..., i, j, l, u, v, w] = q[..., s[0]*i + d[0]*u, s[1]*j + d[1]*v, s[2]*l + d[2]*w]
         y[..., i, j, l] = max(Q[..., i, j, l, u, v, w], u, v, w)
         a[..., i, j, l], b[..., i, j, l], c[..., i, j, l] = argmax(Q[..., i, j, l, u, v, w], u, v, w)
@@ -236,5 +236,5 @@ class MaxPool3d(_MaxPool):
         C[..., i, j, l] = s[2]*l + d[2]*c[..., i, j, l]
         m[..., i, j, l] = ((A[..., i, j, l] - p[0])*H + B[..., i, j, l] - p[1])*W + C[..., i, j, l] - p[2]
         dq[..., A[..., i, j, l], B[..., i, j, l], C[..., i, j, l]] += dy[..., i, j, l]
-        dx = crop(dq, P)
+        dx = crop(dq, P) if ceil or p != (0, 0, 0) else dq
     """

@@ -40,13 +40,13 @@ class _MaxUnpool(Spatial):
         k = self.indices(indices, math.prod(sizes), x.shape, "the indices of its pooling")
         y = np.zeros((*x.shape[: -self.dims], *sizes), x.dtype)
         np.put_along_axis(planes(y, self.dims), planes(k, self.dims), planes(x, self.dims), -1)
-        self.save_for_backward(k, output=y)
+        self.save_for_backward(k, () if output_size is None else (None,), output=y)
         return y
 
-    def backward(self, grad_output: ArrayLike) -> tuple[np.ndarray, None]:
+    def backward(self, grad_output: ArrayLike) -> tuple[np.ndarray | None, ...]:
         g = self.upstream(grad_output)
-        k = self.saved()
-        return entries(g, k, self.dims), None
+        k, of_the_size = self.saved()
+        return entries(g, k, self.dims), None, *of_the_size
 
     def _sizes(self, x: np.ndarray, output_size: Sequence[int] | None) -> list[int]:
         """Return the size of the output along each axis: of all that pooling makes that of x, the one asked for."""
@@ -78,7 +78,8 @@ class MaxUnpool1d(_MaxUnpool):
     """Puts entries to where `MaxPool1d` took them from, and zeros elsewhere; the gradient takes the same way back.
 
     It is called with the values and the indices that pooling with return_indices gave, and where the stride allows for
-    several sizes, with that of what was pooled. Where an index occurs twice, the last value stays.
+    several sizes, with that of what was pooled. Where an index occurs twice, the last value stays. backward returns a
+    gradient for each of these: that of the values, and None.
 
     Args:
         kernel_size: that of the pooling.
@@ -115,7 +116,8 @@ class MaxUnpool2d(_MaxUnpool):
     """Puts entries to where `MaxPool2d` took them from, and zeros elsewhere; the gradient takes the same way back.
 
     It is called with the values and the indices that pooling with return_indices gave, and where the stride allows for
-    several sizes, with that of what was pooled. Where an index occurs twice, the last value stays.
+    several sizes, with that of what was pooled. Where an index occurs twice, the last value stays. backward returns a
+    gradient for each of these: that of the values, and None.
 
     Args:
         kernel_size: that of the pooling; one integer for both axes.
@@ -153,7 +155,8 @@ class MaxUnpool3d(_MaxUnpool):
     """Puts entries to where `MaxPool3d` took them from, and zeros elsewhere; the gradient takes the same way back.
 
     It is called with the values and the indices that pooling with return_indices gave, and where the stride allows for
-    several sizes, with that of what was pooled. Where an index occurs twice, the last value stays.
+    several sizes, with that of what was pooled. Where an index occurs twice, the last value stays. backward returns a
+    gradient for each of these: that of the values, and None.
 
     Args:
         kernel_size: that of the pooling; one integer for all axes.
