@@ -45,6 +45,49 @@ from .layers.conv_transpose import ConvTranspose1d as ConvTranspose1d
 from .layers.conv_transpose import ConvTranspose2d as ConvTranspose2d
 from .layers.conv_transpose import ConvTranspose3d as ConvTranspose3d
 
+# Pooling
+from .layers.adaptive_pool import AdaptiveAvgPool1d as AdaptiveAvgPool1d
+from .layers.adaptive_pool import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from .layers.adaptive_pool import AdaptiveAvgPool3d as AdaptiveAvgPool3d
+from .layers.adaptive_pool import AdaptiveMaxPool1d as AdaptiveMaxPool1d
+from .layers.adaptive_pool import AdaptiveMaxPool2d as AdaptiveMaxPool2d
+from .layers.adaptive_pool import AdaptiveMaxPool3d as AdaptiveMaxPool3d
+from .layers.avg_pool import AvgPool1d as AvgPool1d
+from .layers.avg_pool import AvgPool2d as AvgPool2d
+from .layers.avg_pool import AvgPool3d as AvgPool3d
+from .layers.lp_pool import LPPool1d as LPPool1d
+from .layers.lp_pool import LPPool2d as LPPool2d
+from .layers.lp_pool import LPPool3d as LPPool3d
+from .layers.max_pool import MaxPool1d as MaxPool1d
+from .layers.max_pool import MaxPool2d as MaxPool2d
+from .layers.max_pool import MaxPool3d as MaxPool3d
+from .layers.fractional_pool import FractionalMaxPool2d as FractionalMaxPool2d
+from .layers.fractional_pool import FractionalMaxPool3d as FractionalMaxPool3d
+from .layers.unpool import MaxUnpool1d as MaxUnpool1d
+from .layers.unpool import MaxUnpool2d as MaxUnpool2d
+from .layers.unpool import MaxUnpool3d as MaxUnpool3d
+
+# Padding
+from .layers.circular_pad import CircularPad1d as CircularPad1d
+from .layers.circular_pad import CircularPad2d as CircularPad2d
+from .layers.circular_pad import CircularPad3d as CircularPad3d
+from .layers.constant_pad import ConstantPad1d as ConstantPad1d
+from .layers.constant_pad import ConstantPad2d as ConstantPad2d
+from .layers.constant_pad import ConstantPad3d as ConstantPad3d
+from .layers.reflection_pad import ReflectionPad1d as ReflectionPad1d
+from .layers.reflection_pad import ReflectionPad2d as ReflectionPad2d
+from .layers.reflection_pad import ReflectionPad3d as ReflectionPad3d
+from .layers.replication_pad import ReplicationPad1d as ReplicationPad1d
+from .layers.replication_pad import ReplicationPad2d as ReplicationPad2d
+from .layers.replication_pad import ReplicationPad3d as ReplicationPad3d
+from .layers.constant_pad import ZeroPad1d as ZeroPad1d
+from .layers.constant_pad import ZeroPad2d as ZeroPad2d
+from .layers.constant_pad import ZeroPad3d as ZeroPad3d
+
+# Windows as columns
+from .layers.fold import Fold as Fold
+from .layers.fold import Unfold as Unfold
+
 # Activations
 from .layers.activation import LeakyReLU as LeakyReLU
 from .layers.activation import LogSoftmax as LogSoftmax

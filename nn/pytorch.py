@@ -32,24 +32,26 @@ NAMES = {
 }
 
 # Layers and losses of torch.nn that are not here yet.
-_IN_1D_2D_3D = (
-    *("AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "CircularPad", "ConstantPad"),
-    *("LPPool", "MaxPool", "MaxUnpool", "ReflectionPad"),
-    *("ReplicationPad", "ZeroPad"),
+LAYERS = frozenset(
+    (
+        *(
+            "AdaptiveLogSoftmaxWithLoss",
+            "Bilinear",
+            "CELU",
+            "CTCLoss",
+            "CosineEmbeddingLoss",
+            "CosineSimilarity",
+            "ELU",
+        ),
+        *("Embedding", "EmbeddingBag", "GELU", "GLU", "GRU", "GRUCell", "GaussianNLLLoss", "Hardshrink", "Hardsigmoid"),
+        *("Hardswish", "Hardtanh", "HingeEmbeddingLoss", "KLDivLoss", "LSTM", "LSTMCell", "LogSigmoid"),
+        *("MarginRankingLoss", "Mish", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss"),
+        *("MultiheadAttention", "PReLU", "PairwiseDistance", "PoissonNLLLoss", "RNN", "RNNCell", "RReLU", "ReLU6"),
+        *("SELU", "SiLU", "SoftMarginLoss", "Softmin", "Softshrink", "Softsign", "Tanhshrink", "Threshold"),
+        *("Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder"),
+        *("TransformerEncoderLayer", "TripletMarginLoss", "TripletMarginWithDistanceLoss"),
+    )
 )
-_OTHERS = (
-    *("AdaptiveLogSoftmaxWithLoss", "Bilinear", "CELU", "CTCLoss"),
-    *("CosineEmbeddingLoss", "CosineSimilarity", "ELU", "Embedding", "EmbeddingBag"),
-    *("Fold", "FractionalMaxPool2d", "FractionalMaxPool3d", "GELU", "GLU", "GRU", "GRUCell", "GaussianNLLLoss"),
-    *("Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "KLDivLoss"),
-    *("LSTM", "LSTMCell", "LogSigmoid", "MarginRankingLoss", "Mish"),
-    *("MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultiheadAttention", "PReLU"),
-    *("PairwiseDistance", "PoissonNLLLoss", "RNN", "RNNCell"),
-    *("RReLU", "ReLU6", "SELU", "SiLU", "SoftMarginLoss", "Softmin", "Softshrink", "Softsign", "Tanhshrink"),
-    *("Threshold", "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder"),
-    *("TransformerEncoderLayer", "TripletMarginLoss", "TripletMarginWithDistanceLoss", "Unfold"),
-)
-LAYERS = frozenset({*_OTHERS, *(f"{name}{n}d" for name in _IN_1D_2D_3D for n in (1, 2, 3))})
 
 _CPU = "everything is computed on the CPU: leave it out; double() and float() choose the precision"
 _PRECISION = "write double() or float()"

@@ -251,7 +251,7 @@ def _argument(module: Any, name: str, default: Any, each_axis: bool) -> str | No
     value = vars(module)[name]
     if isinstance(default, bool) and (value is None or isinstance(value, Parameter)):
         return repr(value is not None)
-    if each_axis and isinstance(value, tuple) and len(set(value)) == 1:
+    if each_axis and isinstance(value, tuple) and len({*value}) == 1 and value[0] is not None:
         value = value[0]
     return _literal(value)
 

@@ -57,36 +57,6 @@ CROSS_ENTROPY = """
     m = sum(v[n, c, ...] * s[n, c, ...], n, c, ...) if indices else L.size
     df[n, c, ...] = dL[n, ...] * (sum(t[n, j, ...], j) * p[n, c, ...] - t[n, c, ...])
 """
-MAX_POOL2D = """
-    q = pad(x, p, -inf)
-    H, W = q.shape[-2], q.shape[-1]
-    u, v = range(k[0]), range(k[1])
-    i = range((H - d[0]*(k[0] - 1) - 1)//s[0] + 1)
-    j = range((W - d[1]*(k[1] - 1) - 1)//s[1] + 1)
-    y[..., i, j] = max(q[..., s[0]*i + d[0]*u, s[1]*j + d[1]*v], u, v)
-    a[..., i, j], b[..., i, j] = argmax(q[..., s[0]*i + d[0]*u, s[1]*j + d[1]*v], u, v)
-    dq[..., s[0]*i + d[0]*a[..., i, j], s[1]*j + d[1]*b[..., i, j]] += dy[..., i, j]
-    dx = crop(dq, p)
-"""
-AVG_POOL2D = """
-    q = pad(x, p)
-    u, v = range(k[0]), range(k[1])
-    i = range((q.shape[-2] - k[0])//s[0] + 1)
-    j = range((q.shape[-1] - k[1])//s[1] + 1)
-    y[..., i, j] = sum(q[..., s[0]*i + u, s[1]*j + v], u, v) / (k[0] * k[1])
-    dq[..., s[0]*i + u, s[1]*j + v] += dy[..., i, j] / (k[0] * k[1])
-    dx = crop(dq, p)
-"""
-ADAPTIVE_AVG_POOL2D = """
-    H, W, I, J = x.shape[-2], x.shape[-1], size[0], size[1]
-    i, j, u, v = range(I), range(J), range(H), range(W)
-    a[i, u] = (u >= i*H//I) * (u < ((i + 1)*H + I - 1)//I)
-    b[j, v] = (v >= j*W//J) * (v < ((j + 1)*W + J - 1)//J)
-    A[i, u] = a[i, u] / sum(a[i, h], h)
-    B[j, v] = b[j, v] / sum(b[j, w], w)
-    y[..., i, j] = sum(A[i, u] * B[j, v] * x[..., u, v], u, v)
-    dx[..., u, v] += A[i, u] * B[j, v] * dy[..., i, j]
-"""
 EMBEDDING = """
     y[..., k] = W[x[...], k]
     dW[x[...], k] += dy[..., k] * (x[...] != p)
@@ -227,7 +197,6 @@ def masked(rng):
     return drawn({"M": mask}, Q=(2, 3, 2), K=(2, 4, 2), V=(2, 4, 3))(rng)
 
 
-POOL = {"p": (1, 1), "k": (3, 2), "s": (2, 1), "d": (1, 2)}
 W3 = np.array([0.5, 1.0, 2.0])
 GATES = {"W": (8, 3), "U": (8, 2), "b": 8, "r": 8}
 IDS = np.array([[0, 1, 1], [2, 0, 3]])
@@ -239,9 +208,6 @@ STATEMENTS = [
     Statement("CrossEntropy", CROSS_ENTROPY, with_target(lambda rng: rng.integers(3, size=4), (4, 3)), ("f",), cross_entropy, ("L",)),
     Statement("CrossEntropy-all", CROSS_ENTROPY, with_target(lambda rng: rng.integers(3, size=(4, 2)), (4, 3, 2), w=W3, e=0.1, ignored=1), ("f",), cross_entropy, ("L",)),
     Statement("CrossEntropy-shares", CROSS_ENTROPY, with_target(lambda rng: rng.dirichlet(np.ones(3), 4), (4, 3), w=W3, e=0.2, indices=False), ("f",), cross_entropy, ("L",)),
-    Statement("MaxPool2d", MAX_POOL2D, drawn(POOL, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.max_pool2d(t["x"], t["k"], t["s"], t["p"], t["d"])),
-    Statement("AvgPool2d", AVG_POOL2D, drawn(POOL, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.avg_pool2d(t["x"], t["k"], t["s"], t["p"])),
-    Statement("AdaptiveAvgPool2d", ADAPTIVE_AVG_POOL2D, drawn({"size": (3, 2)}, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.adaptive_avg_pool2d(t["x"], t["size"])),
     Statement("Embedding", EMBEDDING, drawn({"x": IDS, "p": None}, W=(5, 3)), ("W",), lambda F, t: F.embedding(t["x"], t["W"])),
     Statement("Embedding-padding", EMBEDDING, drawn({"x": IDS, "p": 1}, W=(5, 3)), ("W",), lambda F, t: F.embedding(t["x"], t["W"], 1), derivative=False),
     Statement("LSTM", LSTM, drawn(x=(3, 2, 3), h0=(2, 2), c0=(2, 2), **GATES), ("x", "W", "U", "b", "r", "h0", "c0"), lstm, ("y", "hn", "cn")),

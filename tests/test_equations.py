@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CASES
+from cases.trees import flat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cases import Setup, every_mode, rows
@@ -50,7 +51,7 @@ def close(actual, desired, tolerance=1e-12):
 def stated(setup, g):
     """Return a row's statement, run forward and back."""
     statement = Statement(rewound(setup), setup.inputs)
-    statement.backward((g,))
+    statement.backward(tuple(leaf if leaf.dtype.kind == "f" else None for leaf in flat(g).values()))
     return statement
 
 
@@ -65,8 +66,8 @@ def test_equations_are_what_the_code_computes(case, mode):
     g = setup.upstream(y)
     gradients = setup.backward(g)
     statement = stated(setup, g)
-    (output,) = statement.outputs
-    close(statement.values[output], y)
+    for output, value in zip(statement.outputs, flat(y).values(), strict=True):
+        close(statement.values[output], value)
     for symbol, gradient in zip(statement.inputs, gradients, strict=True):
         if gradient is not None:
             close(statement.values[f"d{symbol}"], gradient)
@@ -93,9 +94,10 @@ def slope_along(direction, objective, array):
 def test_stated_gradients_are_the_derivatives_of_the_stated_output(case, mode):
     setup = Setup(case, mode)
     module = rewound(setup)
-    (output,) = output_names(module, len(setup.inputs))
-    g = setup.upstream(Statement(module, setup.inputs).values[output])
-    statement = stated(setup, g)
+    output, *integers = output_names(module, len(setup.inputs))
+    y = Statement(module, setup.inputs).values
+    g = setup.upstream(y[output])
+    statement = stated(setup, (g, *(y[name] for name in integers)))
 
     def objective():
         return float(np.sum(Statement(rewound(setup), setup.inputs).values[output] * g))
@@ -284,7 +286,7 @@ def test_columns_give_the_same_numbers_for_one_sample(case, mode):
         inputs = tuple(x[1:2] for x in setup.inputs)  # not the first, which is ignored in some rows
         statement = Statement(rewound(setup), inputs)
         g = setup.upstream(statement.values[statement.outputs[0]])
-        statement.backward((g,))
+        statement.backward((g, *(None for _ in statement.outputs[1:])))
         columns = Columns(statement)
     except ValueError as error:
         assert re.search(NO_COLUMNS, str(error))

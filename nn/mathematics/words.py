@@ -63,31 +63,43 @@ _MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTo
 
 
 def sides(x: np.ndarray, widths: Any) -> list[tuple[int, int]]:
-    """Return how much is added before and after each axis: widths are one, or one or a pair for each of the last."""
-    each = [(w, w) if np.ndim(w) == 0 else tuple(w) for w in np.atleast_1d(widths).tolist()]
-    return [(0, 0)] * (x.ndim - len(each)) + each
+    """Return how much is added before and after each axis: a width, or a pair of them, for each of the last ones."""
+    each = widths if isinstance(widths, tuple | list | np.ndarray) else (widths,)
+    pairs = [(width, width) if np.ndim(width) == 0 else (width[0], width[1]) for width in each]
+    return [(0, 0)] * (x.ndim - len(pairs)) + pairs
 
 
 def pad(x: np.ndarray, widths: Any, filling: float | str = 0) -> np.ndarray:
-    """Return x with so many more entries on both sides of its last axes: of one value, or copied in a mode."""
+    """Return x with so many more entries on both sides of its last axes; fewer where a width is negative.
+
+    They are of one value, or copied in a mode.
+    """
+    added = sides(x, widths)
     if isinstance(filling, str):
-        return np.pad(x, sides(x, widths), _MODES[filling])  # type: ignore[call-overload]
-    return np.pad(x, sides(x, widths), constant_values=filling)
+        return np.pad(x, added, _MODES[filling])  # type: ignore[call-overload]
+    kept = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, added, strict=True))
+    return np.pad(x[kept], [(max(a, 0), max(b, 0)) for a, b in added], constant_values=filling)
 
 
 def crop(x: np.ndarray, widths: Any, filling: float | str = 0) -> np.ndarray:
-    """Return x without so many entries on both sides of its last axes: what `pad` was given.
+    """Return x without what `pad` added by these widths, and with zeros for what a negative one took away.
 
     Of a gradient: where padding was copied in a mode, what is cropped is added to the entries that it is a copy of.
     """
-    for axis, (before, after) in enumerate(sides(x, widths)):
-        inside = np.arange(x.shape[axis] - before - after)
-        if isinstance(filling, str) and (before or after):
+    added = sides(x, widths)
+    if not isinstance(filling, str):
+        return pad(x, [(-before, -after) for before, after in added])
+    for axis, (before, after) in enumerate(added):
+        if before or after:
+            inside = np.arange(x.shape[axis] - before - after)
             source = np.pad(inside, (before, after), _MODES[filling])  # type: ignore[call-overload]
             x = np.stack([x.compress(source == place, axis).sum(axis) for place in inside], axis)
-        else:
-            x = x.take(inside + before, axis)
     return x
+
+
+def floor(x: Any) -> np.ndarray:
+    """Return the largest integers that are not above x."""
+    return np.floor(x).astype(np.int64)
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
@@ -111,6 +123,7 @@ WORDS: dict[str, Word] = {
     # entry by entry
     "abs": Word(np.abs, lambda notation, args: notation.between("|", args[0], "|"), arity=1, elementwise=True),
     "exp": Word(np.exp, arity=1, elementwise=True),
+    "floor": Word(floor, lambda notation, args: notation.between("⌊", args[0], "⌋"), arity=1, elementwise=True),
     "log": Word(np.log, arity=1, elementwise=True),
     "maximum": Word(np.maximum, called("max"), arity=2, elementwise=True),
     "minimum": Word(np.minimum, called("min"), arity=2, elementwise=True),
@@ -141,13 +154,14 @@ WORDS: dict[str, Word] = {
 # Words that run over named indices, with an axis each: the array, and which axes go. They keep the axes, of length 1.
 
 
-def _argmax(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> tuple[np.ndarray, ...]:
-    """Return where the first largest entry is: an array of positions for each axis."""
+def _argmax(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray | tuple[np.ndarray, ...]:
+    """Return where the first largest entry is: an array of positions for each axis, where there are several."""
     sizes = [x.shape[k] for k in axis]
     front = np.moveaxis(x, axis, range(len(axis)))
     flat = front.reshape(math.prod(sizes), *front.shape[len(axis) :])
     places = np.unravel_index(flat.argmax(0), sizes)
-    return tuple(np.expand_dims(place, axis) for place in places)
+    positions = tuple(np.expand_dims(place, axis) for place in places)
+    return positions[0] if len(axis) == 1 else positions
 
 
 def _norm(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:

@@ -181,6 +181,177 @@ class GlobalPool(Layer):
         return (largest * a[..., None] + b[..., None] / flat.shape[-1]).reshape(x.shape)
 
 
+class PaddedMaxPool(Layer):
+    """The largest of each 3 along time, in steps of 2, with one entry of padding on both sides."""
+
+    def run(self, x):
+        p = np.pad(x, ((0, 0), (0, 0), (1, 1)), constant_values=-np.inf)
+        steps = range((x.shape[2] - 1) // 2 + 1)
+        places = np.stack([2 * t + p[:, :, 2 * t : 2 * t + 3].argmax(2) for t in steps], 2)
+        return np.take_along_axis(p, places, 2), x.shape, places
+
+    def backward(self, g):
+        shape, places = self.saved()
+        dp = np.zeros((*shape[:2], shape[2] + 2))
+        n, c = np.indices(shape[:2])
+        for t in range(g.shape[2]):
+            dp[n, c, places[:, :, t]] += g[:, :, t]
+        return dp[:, :, 1:-1]
+
+
+class TiedMaxPool(Layer):
+    """The larger of each two; of equal ones the first."""
+
+    def run(self, x):
+        pairs = x.reshape(*x.shape[:2], -1, 2)
+        y = pairs.max(-1)
+        return y, pairs, y
+
+    def backward(self, g):
+        pairs, y = self.saved()
+        mask = pairs == y[..., None]
+        mask[..., 1] &= ~mask[..., 0]
+        return (mask * g[..., None]).reshape(*g.shape[:2], -1)
+
+
+class PaddedAvgPool(Layer):
+    """The mean of each 3 along time, in steps of 2, with a zero on both sides, which does not count."""
+
+    def run(self, x):
+        p, ones = np.pad(x, ((0, 0), (0, 0), (1, 1))), np.pad(np.ones(x.shape[2]), 1)
+        steps = range((x.shape[2] - 1) // 2 + 1)
+        counts = [ones[2 * t : 2 * t + 3].sum() for t in steps]
+        return np.stack([p[:, :, 2 * t : 2 * t + 3].sum(2) for t in steps], 2) / counts, x.shape, counts
+
+    def backward(self, g):
+        shape, counts = self.saved()
+        dp = np.zeros((*shape[:2], shape[2] + 2))
+        for t in range(g.shape[2]):
+            dp[:, :, 2 * t : 2 * t + 3] += (g[:, :, t] / counts[t])[..., None]
+        return dp[:, :, 1:-1]
+
+
+class AdaptivePool(Layer):
+    """The means of 3 windows that cover 8 entries; neighbours share some."""
+
+    windows = ((0, 3), (2, 6), (5, 8))
+
+    def run(self, x):
+        return np.stack([x[:, :, a:b].mean(2) for a, b in self.windows], 2), x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        dx = np.zeros_like(x)
+        for i, (a, b) in enumerate(self.windows):
+            dx[:, :, a:b] += (g[:, :, i] / (b - a))[..., None]
+        return dx
+
+
+class PowerPool(Layer):
+    """The length of each two entries, as of a vector."""
+
+    def run(self, x):
+        pairs = x.reshape(*x.shape[:2], -1, 2)
+        y = np.sqrt((pairs**2).sum(-1))
+        return y, pairs, y
+
+    def backward(self, g):
+        pairs, y = self.saved()
+        return ((g / y)[..., None] * pairs).reshape(*g.shape[:2], -1)
+
+
+class Unpool(Layer):
+    """Each entry goes to its place among 6; zeros elsewhere."""
+
+    def run(self, x, k):
+        y = np.zeros((*x.shape[:2], 6))
+        np.put_along_axis(y, k, x, 2)
+        return y, k
+
+    def backward(self, g):
+        (k,) = self.saved()
+        return np.take_along_axis(g, k, 2), None
+
+
+class ReflectionPad(Layer):
+    """Two entries more on both sides, in a mirror at the edge."""
+
+    def run(self, x):
+        return np.pad(x, ((0, 0), (0, 0), (2, 2)), "reflect"), x.shape
+
+    def backward(self, g):
+        self.saved()
+        dx = g[:, :, 2:-2].copy()
+        for k in (1, 2):
+            dx[:, :, k] += g[:, :, 2 - k]
+            dx[:, :, -1 - k] += g[:, :, k - 3]
+        return dx
+
+
+class ReplicationPad(Layer):
+    """The first entry twice more, and the last once."""
+
+    def run(self, x):
+        return np.pad(x, ((0, 0), (0, 0), (2, 1)), "edge"), x.shape
+
+    def backward(self, g):
+        self.saved()
+        dx = g[:, :, 2:-1].copy()
+        dx[:, :, 0] += g[:, :, :2].sum(2)
+        dx[:, :, -1] += g[:, :, -1]
+        return dx
+
+
+class CircularPad(Layer):
+    """The last two entries before the first, and the first behind the last."""
+
+    def run(self, x):
+        return np.pad(x, ((0, 0), (0, 0), (2, 1)), "wrap"), x.shape
+
+    def backward(self, g):
+        self.saved()
+        dx = g[:, :, 2:-1].copy()
+        dx[:, :, -2:] += g[:, :, :2]
+        dx[:, :, 0] += g[:, :, -1]
+        return dx
+
+
+class Columns(Layer):
+    """The windows of 2 x 2, as columns."""
+
+    def run(self, x):
+        n, c, h, w = x.shape
+        parts = [x[:, :, i : i + h - 1, j : j + w - 1] for i in range(2) for j in range(2)]
+        return np.stack(parts, 2).reshape(n, 4 * c, (h - 1) * (w - 1)), x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        n, c, h, w = x.shape
+        dx = np.zeros_like(x)
+        parts = g.reshape(n, c, 4, h - 1, w - 1)
+        for i in range(2):
+            for j in range(2):
+                dx[:, :, i : i + h - 1, j : j + w - 1] += parts[:, :, 2 * i + j]
+        return dx
+
+
+class FromColumns(Layer):
+    """Windows of 2 along a row of 5, as columns, added up to the row."""
+
+    def run(self, x):
+        n, c, t = x.shape
+        y = np.zeros((n, c // 2, t + 1))
+        parts = x.reshape(n, c // 2, 2, t)
+        for u in range(2):
+            y[:, :, u : u + t] += parts[:, :, u]
+        return y, x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        t = x.shape[2]
+        return np.stack([g[:, :, u : u + t] for u in range(2)], 2).reshape(x.shape)
+
+
 # ---- other sizes, other places
 
 
