@@ -240,6 +240,6 @@ def test_a_window_larger_than_the_image_may_hang_over():
 
 def test_settings_are_shown_as_they_are_given():
     shown = ["MaxPool2d(3, stride=2, padding=1)", "AvgPool2d((2, 3), stride=(2, 1))", "ZeroPad2d((1, 2, 0, 0))"]
-    shown += ["AdaptiveAvgPool2d(1)", "AdaptiveMaxPool2d((None, 2))", "ConstantPad1d(1, 2.0)", "Fold((3, 4), 2)"]
+    shown += ["AdaptiveAvgPool2d(1)", "AdaptiveMaxPool2d((None, None))", "ConstantPad1d(1, 2.0)", "Fold((3, 4), 2)"]
     for text in shown:
         assert repr(eval(text, vars(nn))) == text

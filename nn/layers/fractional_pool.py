@@ -163,7 +163,7 @@ class FractionalMaxPool2d(_FractionalMaxPool):
         H, W = X.shape[2], X.shape[3]
         r, t = n[0] if n is not None else floor(f[0]*H), n[1] if n is not None else floor(f[1]*W)
         i, j, u, v = range(r), range(t), range(k[0]), range(k[1])
-        z = R if R is not None else random((X.shape[0], X.shape[1], 2))
+        z, Z = split(R, (len(X), len(R) - len(X)), 0) if R is not None else (random((len(X), X.shape[1], 2)), 0)
         e, h = (H - k[0])/(r - 1) if r > 1 else 0, (W - k[1])/(t - 1) if t > 1 else 0
         a[g, c, i] = where(i < r - 1, floor((i + z[g, c, 1])*e) - floor(z[g, c, 1]*e), H - k[0])
         b[g, c, j] = where(j < t - 1, floor((j + z[g, c, 0])*h) - floor(z[g, c, 0]*h), W - k[1])
@@ -216,7 +216,7 @@ class FractionalMaxPool3d(_FractionalMaxPool):
         r, s = n[0] if n is not None else floor(f[0]*T), n[1] if n is not None else floor(f[1]*H)
         t = n[2] if n is not None else floor(f[2]*W)
         i, j, l, u, v, w = range(r), range(s), range(t), range(k[0]), range(k[1]), range(k[2])
-        z = R if R is not None else random((X.shape[0], X.shape[1], 3))
+        z, Z = split(R, (len(X), len(R) - len(X)), 0) if R is not None else (random((len(X), X.shape[1], 3)), 0)
         e, h = (T - k[0])/(r - 1) if r > 1 else 0, (H - k[1])/(s - 1) if s > 1 else 0
         q = (W - k[2])/(t - 1) if t > 1 else 0
         a[g, c, i] = where(i < r - 1, floor((i + z[g, c, 0])*e) - floor(z[g, c, 0]*e), T - k[0])
