@@ -10,14 +10,29 @@ import numpy as np
 
 from ..branch import CAddTable, CMulTable, JoinTable
 from ..layers.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softplus, Tanh
+from ..layers.adaptive_pool import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+)
+from ..layers.avg_pool import AvgPool1d, AvgPool2d, AvgPool3d
 from ..layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
+from ..layers.constant_pad import ConstantPad1d, ConstantPad2d, ConstantPad3d
 from ..layers.conv import Conv1d, Conv2d, Conv3d
 from ..layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..layers.dropout import Dropout
 from ..layers.linear import Linear
+from ..layers.lp_pool import LPPool1d, LPPool2d, LPPool3d
+from ..layers.max_pool import MaxPool1d, MaxPool2d, MaxPool3d
 from ..layers.norm import LayerNorm
+from ..layers.reflection_pad import ReflectionPad1d, ReflectionPad2d, ReflectionPad3d
+from ..layers.replication_pad import ReplicationPad1d, ReplicationPad2d, ReplicationPad3d
 from ..layers.response_norm import LocalResponseNorm
 from ..layers.shape import Flatten, Identity, Unflatten
+from ..layers.upsample import Upsample
 from ..module import Module
 from ..parameter import Parameter
 
@@ -240,6 +255,62 @@ def _conv_transpose(step: Step) -> Module:
     return step.fill(layer, weight=W, bias=b)
 
 
+# ---- pooling and padding
+
+
+def _pool(step: Step) -> Module:
+    kernel = tuple(step.attributes["kernel_shape"])
+    dims = len(kernel)
+    step.expect(dilations=[1] * dims if step.operator == "AveragePool" else step.get("dilations"), storage_order=0)
+    settings: dict[str, Any] = {
+        "kernel_size": kernel,
+        "stride": tuple(step.get("strides", [1] * dims)),
+        "padding": _symmetric(step, dims),
+        "ceil_mode": bool(step.get("ceil_mode", 0)),
+    }
+    if step.operator == "MaxPool":
+        dilation = tuple(step.get("dilations", [1] * dims))
+        return (MaxPool1d, MaxPool2d, MaxPool3d)[dims - 1](**settings, dilation=dilation)
+    include = bool(step.get("count_include_pad", 0))
+    return (AvgPool1d, AvgPool2d, AvgPool3d)[dims - 1](**settings, count_include_pad=include)
+
+
+def _lp_pool(step: Step) -> Module:
+    kernel = tuple(step.attributes["kernel_shape"])
+    if any(_symmetric(step, len(kernel))):
+        raise ValueError("it pads, which no module here does")
+    strides = tuple(step.get("strides", [1] * len(kernel)))
+    return (LPPool1d, LPPool2d, LPPool3d)[len(kernel) - 1](step.get("p", 2), kernel, strides)
+
+
+def _global_pool(step: Step) -> Module:
+    average = step.operator == "GlobalAveragePool"
+    kinds: tuple[Any, ...] = (AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d)
+    if average:
+        kinds = (AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d)
+    return kinds[_spatial(step) - 1](1)
+
+
+_PADS = {
+    "constant": (ConstantPad1d, ConstantPad2d, ConstantPad3d),
+    "reflect": (ReflectionPad1d, ReflectionPad2d, ReflectionPad3d),
+    "edge": (ReplicationPad1d, ReplicationPad2d, ReplicationPad3d),
+}
+
+
+def _pad(step: Step) -> Module:
+    pads, value, mode = step.needed(1).tolist(), step.constant(2), step.get("mode", "constant")
+    widths = list(zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True))
+    spatial = widths[2:]
+    if any(map(any, widths[:2])) or not 1 <= len(spatial) <= 3 or mode not in _PADS:
+        raise ValueError(
+            f"it pads by {widths}, mode {mode!r}; the axes behind the channels can be padded, in modes {list(_PADS)}"
+        )
+    sides = tuple(side for pair in spatial[::-1] for side in pair)
+    layer = _PADS[mode][len(spatial) - 1]
+    return layer(sides, 0.0 if value is None else float(value)) if mode == "constant" else layer(sides)
+
+
 # ---- normalisation
 
 
@@ -301,6 +372,25 @@ def _product(sizes: list[int | None]) -> int | None:
     return math.prod(known) if len(known) == len(sizes) else None
 
 
+def _resize(step: Step) -> Module:
+    scales = step.constant(2)
+    if scales is None or len(step.sources) > 1 or any(scales[:2] != 1) or not 3 <= len(scales) <= 5:
+        raise ValueError("its scales are no constants of the axes behind the channels")
+    kind, places = step.get("mode", "nearest"), step.get("coordinate_transformation_mode", "half_pixel")
+    if kind == "nearest":
+        rounding = places, step.get("nearest_mode", "round_prefer_floor")
+        modes = {("asymmetric", "floor"): "nearest", ("half_pixel", "round_prefer_ceil"): "nearest-exact"}
+        mode, is_known = modes.get(rounding, ""), rounding in modes
+    else:
+        mode = {"linear": ("linear", "bilinear", "trilinear"), "cubic": ("", "bicubic", "")}[kind][len(scales) - 3]
+        is_known = bool(mode) and places in ("align_corners", "half_pixel", "pytorch_half_pixel")
+        is_known &= kind == "linear" or step.get("cubic_coeff_a", -0.75) == -0.75
+    if not is_known:
+        raise ValueError(f"mode {kind!r} with {places!r} is no mode of Upsample")
+    corners = None if kind == "nearest" else places == "align_corners"
+    return Upsample(scale_factor=tuple(map(float, scales[2:])), mode=mode, align_corners=corners)
+
+
 def _lrn(step: Step) -> Module:
     settings = (step.get(name, default) for name, default in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0)))
     if step.get("size") % 2 == 0:
@@ -314,6 +404,7 @@ def _concat(step: Step) -> Module:
 
 BUILDERS: dict[str, Callable[[Step], Module]] = {
     "Add": _add,
+    "AveragePool": _pool,
     "BatchNormalization": _batch_norm,
     "Concat": _concat,
     "Conv": _conv,
@@ -321,16 +412,22 @@ BUILDERS: dict[str, Callable[[Step], Module]] = {
     "Dropout": _dropout,
     "Flatten": _flatten,
     "Gemm": _gemm,
+    "GlobalAveragePool": _global_pool,
+    "GlobalMaxPool": _global_pool,
     "Identity": lambda step: Identity(),
     "InstanceNormalization": _instance_norm,
     "LayerNormalization": _layer_norm,
     "LeakyRelu": _leaky_relu,
     "LogSoftmax": _softmax,
     "LRN": _lrn,
+    "LpPool": _lp_pool,
     "MatMul": _matmul,
+    "MaxPool": _pool,
     "Mul": _mul,
+    "Pad": _pad,
     "Relu": lambda step: ReLU(),
     "Reshape": _reshape,
+    "Resize": _resize,
     "Sigmoid": lambda step: Sigmoid(),
     "Softmax": _softmax,
     "Softplus": lambda step: Softplus(),

@@ -5,6 +5,7 @@ A function takes the sheet, the module, and the names of its inputs, and returns
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,15 @@ import numpy as np
 from ..branch import CAddTable, CMulTable, JoinTable
 from ..container import Sequential
 from ..layers.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Softmax2d, Softplus, Tanh
+from ..layers.adaptive_pool import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+)
+from ..layers.avg_pool import AvgPool1d, AvgPool2d, AvgPool3d
 from ..layers.batch_norm import (
     BatchNorm,
     BatchNorm1d,
@@ -22,16 +32,24 @@ from ..layers.batch_norm import (
     InstanceNorm2d,
     InstanceNorm3d,
 )
+from ..layers.circular_pad import CircularPad1d, CircularPad2d, CircularPad3d
+from ..layers.constant_pad import ConstantPad1d, ConstantPad2d, ConstantPad3d, ZeroPad1d, ZeroPad2d, ZeroPad3d
 from ..layers.conv import Conv1d, Conv2d, Conv3d
 from ..layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..layers.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
+from ..layers.fold import Fold, Unfold
 from ..layers.linear import Linear
+from ..layers.lp_pool import LPPool1d, LPPool2d, LPPool3d
+from ..layers.max_pool import MaxPool1d, MaxPool2d, MaxPool3d
 from ..layers.norm import GroupNorm, LayerNorm, RMSNorm
+from ..layers.reflection_pad import ReflectionPad1d, ReflectionPad2d, ReflectionPad3d
+from ..layers.replication_pad import ReplicationPad1d, ReplicationPad2d, ReplicationPad3d
 from ..layers.response_norm import LocalResponseNorm
 from ..layers.shape import ChannelShuffle, Flatten, Identity, PixelShuffle, PixelUnshuffle, Unflatten
 from ..layers.upsample import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
+from ..layers.window import MODES, window_count
 from ..module import Module
-from .sheet import OPSET, Sheet
+from .sheet import Sheet
 
 Writer = Callable[..., Any]
 
@@ -144,15 +162,27 @@ def ends(widths: Sequence[tuple[int, int]]) -> list[int]:
     return [*(before for before, _ in widths), *(after for _, after in widths)]
 
 
-def padded(sheet: Sheet, x: str, widths: Sequence[tuple[int, int]], mode: str, value: float = 0.0) -> str:
-    """Write a Pad of the last axes, in a mode of PyTorch's; widths below zero cut off."""
-    if mode == "circular":
-        raise ValueError(f"opset {OPSET} pads in no circle; padding_mode 'zeros', 'reflect' and 'replicate' it knows")
+def padded(
+    sheet: Sheet,
+    x: str,
+    widths: Sequence[tuple[int, int]],
+    mode: str,
+    value: float = 0.0,
+    crops_first: bool = True,
+) -> str:
+    """Write a Pad of the last axes, in a mode of PyTorch's; widths below zero cut off, and may do so first."""
     front = len(sheet.shape) - len(widths)
-    pads = sheet.constant(ends([(0, 0)] * front + list(widths)))
     if mode == "zeros":
+        pads = sheet.constant(ends([(0, 0)] * front + list(widths)))
         return str(sheet.add("Pad", x, pads, sheet.constant(value, sheet.value), mode="constant"))
-    return str(sheet.add("Pad", x, pads, mode={"reflect": "reflect", "replicate": "edge"}[mode]))
+    for axis, (before, after) in enumerate(widths, start=front):  # entries are copied: which, is known
+        if before or after:
+            more, size = (max(before, 0), max(after, 0)), sheet.shape[axis]
+            cut = slice(max(-before, 0), (size if crops_first else size + sum(more)) - max(-after, 0))
+            kept = np.arange(size)[cut] if crops_first else np.arange(size)
+            places = np.pad(kept, more, MODES[mode])[... if crops_first else cut]  # type: ignore[call-overload]
+            x = str(sheet.add("Gather", x, sheet.constant(places), axis=axis))
+    return x
 
 
 @entry(Conv1d, Conv2d, Conv3d)
@@ -166,7 +196,9 @@ def _conv(sheet: Sheet, module: Any, x: str) -> str:
 
 
 @entry(ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)
-def _conv_transpose(sheet: Sheet, module: Any, x: str) -> str:
+def _conv_transpose(sheet: Sheet, module: Any, x: str, *output_size: str) -> str:
+    if output_size:
+        raise ValueError("its output_size is an input: build it with output_padding instead")
     dims = len(module.kernel_size)
     sizes, made = sheet.shape[-dims:], sheet.call.results[0].shape[-dims:]
     settings = zip(sizes, made, module.kernel_size, module.stride, module.padding, module.dilation, strict=True)
@@ -238,9 +270,13 @@ def _rms_norm(sheet: Sheet, module: Any, x: str) -> str:
 
 @entry(LocalResponseNorm)
 def _response_norm(sheet: Sheet, module: Any, x: str) -> str:
-    if module.size % 2 == 0 or len(sheet.shape) != 4:
-        raise ValueError("its operator takes images and an odd size alone")
-    return str(sheet.add("LRN", x, size=module.size, alpha=module.alpha, beta=module.beta, bias=module.k))
+    if module.size % 2 == 0:
+        raise ValueError("its operator takes an odd size alone")
+    attributes = {"size": module.size, "alpha": module.alpha, "beta": module.beta, "bias": module.k}
+    if len(sheet.shape) == 4:
+        return str(sheet.add("LRN", x, **attributes))
+    y = sheet.add("LRN", sheet.reshape(x, [0, 0, -1, 1]), **attributes)
+    return sheet.reshape(y, [-1, *sheet.shape[1:]])
 
 
 # ---- other shapes
@@ -301,3 +337,142 @@ def _upsample(sheet: Sheet, module: Any, x: str) -> str:
     front = sheet.add("Slice", sheet.add("Shape", x), sheet.constant([0]), sheet.constant([2]))
     sizes = sheet.add("Concat", front, sheet.constant(sheet.call.results[0].shape[2:]), axis=0)
     return str(sheet.add("Resize", x, "", "", sizes, **attributes))
+
+
+# ---- pooling and padding
+
+
+@entry(MaxPool1d, MaxPool2d, MaxPool3d)
+def _max_pool(sheet: Sheet, module: Any, x: str) -> Any:
+    sizes, made = (shape[-module.dims :] for shape in (sheet.shape, sheet.call.results[0].shape))
+    settings = zip(sizes, made, module.kernel_size, module.stride, module.padding, module.dilation, strict=True)
+    # What ceil_mode adds at the end is written as padding, which is never the largest: runtimes round otherwise.
+    after = [max((o - 1) * s + d * (k - 1) + 1 - i - p, p) for i, o, k, s, p, d in settings]
+    attributes = sliding(module) | {"pads": [*module.padding, *after]}
+    if not module.return_indices:
+        return batched(sheet, module.dims, x, lambda x: str(sheet.add("MaxPool", x, **attributes)))
+    if len(sheet.shape) != module.dims + 2:
+        raise ValueError("return_indices is written for batches alone")
+    y, places = sheet.add("MaxPool", x, outputs=2, **attributes)
+    return [y, sheet.add("Mod", places, sheet.constant(math.prod(sheet.shape[2:])))]  # from the whole batch to a plane
+
+
+@entry(AvgPool1d, AvgPool2d, AvgPool3d)
+def _avg_pool(sheet: Sheet, module: Any, x: str) -> str:
+    sizes, made = (shape[-module.dims :] for shape in (sheet.shape, sheet.call.results[0].shape))
+    axes = list(zip(sizes, made, module.kernel_size, module.stride, module.padding, strict=True))
+    if module.divisor_override is None and all((o - 1) * s + k <= i + 2 * p for i, o, k, s, p in axes):
+        attributes = {
+            "count_include_pad": int(module.count_include_pad),
+            "kernel_shape": module.kernel_size,
+            "pads": [*module.padding, *module.padding],
+            "strides": module.stride,
+        }
+        return batched(sheet, module.dims, x, lambda x: str(sheet.add("AveragePool", x, **attributes)))
+    # Of windows that hang over the padding runtimes count the entries differently; here they are counted beforehand.
+    for axis, (size, count, k, s, p) in enumerate(axes, start=-module.dims):
+        starts = np.arange(count)[:, None] * s - p
+        inside = (np.arange(size) >= starts) & (np.arange(size) < starts + k)
+        counts = np.minimum(starts + k, size + p) - starts if module.count_include_pad else inside.sum(1, keepdims=True)
+        x = along(sheet, x, axis, inside / (counts if module.divisor_override is None else 1))
+    if module.divisor_override is not None:
+        x = str(sheet.add("Div", x, sheet.constant(module.divisor_override, sheet.value)))
+    return x
+
+
+def along(sheet: Sheet, x: str, axis: int, matrix: np.ndarray) -> str:
+    """Write the product of a matrix (new size, old size) with every vector along an axis, counted from the end."""
+    letters = list("abcdef"[: len(sheet.shape)])
+    old, letters[axis] = letters[axis], "z"
+    equation = f"{'abcdef'[: len(letters)]},z{old}->{''.join(letters)}"
+    return str(sheet.add("Einsum", x, sheet.constant(matrix, sheet.value), equation=equation))
+
+
+def adaptive_windows(size: int, count: int) -> list[range]:
+    """Return the windows of adaptive pooling along an axis."""
+    return [range(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
+
+
+@entry(AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveAvgPool3d)
+def _adaptive_avg_pool(sheet: Sheet, module: Any, x: str) -> str:
+    sizes, made = (shape[-module.dims :] for shape in (sheet.shape, sheet.call.results[0].shape))
+    if all(count == 1 for count in made):
+        return batched(sheet, module.dims, x, lambda x: str(sheet.add("GlobalAveragePool", x)))
+    for axis, (size, count) in enumerate(zip(sizes, made, strict=True), start=-module.dims):
+        rows = [np.isin(np.arange(size), window) / len(window) for window in adaptive_windows(size, count)]
+        x = along(sheet, x, axis, np.array(rows))
+    return x
+
+
+@entry(AdaptiveMaxPool1d, AdaptiveMaxPool2d, AdaptiveMaxPool3d)
+def _adaptive_max_pool(sheet: Sheet, module: Any, x: str) -> str:
+    if module.return_indices:
+        raise ValueError("return_indices has no operator")
+    sizes, made = (shape[-module.dims :] for shape in (sheet.shape, sheet.call.results[0].shape))
+    if all(count == 1 for count in made):
+        return batched(sheet, module.dims, x, lambda x: str(sheet.add("GlobalMaxPool", x)))
+    for axis, (size, count) in enumerate(zip(sizes, made, strict=True), start=len(sheet.shape) - module.dims):
+        windows = adaptive_windows(size, count)
+        longest = max(map(len, windows))  # the others repeat their last entry
+        places = [[window[min(k, len(window) - 1)] for k in range(longest)] for window in windows]
+        parts = sheet.add("Gather", x, sheet.constant(places), axis=axis)
+        x = str(sheet.add("ReduceMax", parts, axes=[axis + 1], keepdims=0))
+    return x
+
+
+@entry(Unfold)
+def _unfold(sheet: Sheet, module: Any, x: str) -> str:
+    channels = sheet.shape[-3]
+    attributes = sliding(module) | {"group": channels}
+    kernels = sheet.constant(one_hot(channels, module.kernel_size), sheet.value)
+    columns = batched(sheet, 2, x, lambda x: str(sheet.add("Conv", x, kernels, **attributes)))
+    kept = len(sheet.shape) - 3
+    return sheet.reshape(columns, [0] * kept + [channels * math.prod(module.kernel_size), -1])
+
+
+@entry(Fold)
+def _fold(sheet: Sheet, module: Any, x: str) -> str:
+    settings = zip(module.output_size, module.kernel_size, module.stride, module.padding, module.dilation, strict=True)
+    counts = [window_count(size + 2 * p, k, s, d) for size, k, s, p, d in settings]
+    channels = sheet.shape[-2] // math.prod(module.kernel_size)
+    attributes = sliding(module) | {"group": channels}
+    attributes["output_padding"] = [
+        size - ((count - 1) * s - 2 * p + d * (k - 1) + 1)
+        for size, count, k, s, p, d in zip(
+            module.output_size, counts, module.kernel_size, module.stride, module.padding, module.dilation, strict=True
+        )
+    ]
+    kernels = sheet.constant(one_hot(channels, module.kernel_size), sheet.value)
+    x = sheet.reshape(x, [-1, sheet.shape[-2], *counts])
+    y = str(sheet.add("ConvTranspose", x, kernels, **attributes))
+    return sheet.reshape(
+        y, [-1 if len(sheet.shape) == 3 else channels, channels, *module.output_size][-len(sheet.shape) - 1 :]
+    )
+
+
+def sliding(module: Any) -> dict[str, Any]:
+    """Return the attributes of windows."""
+    pads = [*module.padding, *module.padding]
+    return {"dilations": module.dilation, "kernel_shape": module.kernel_size, "pads": pads, "strides": module.stride}
+
+
+def one_hot(channels: int, kernel: Sequence[int]) -> np.ndarray:
+    """Return the kernels that pick each entry of a window, of each channel: (channels · entries, 1, *kernel)."""
+    entries = math.prod(kernel)
+    return np.tile(np.eye(entries).reshape(entries, 1, *kernel), (channels, 1, 1, 1))
+
+
+@entry(LPPool1d, LPPool2d, LPPool3d)
+def _lp_pool(sheet: Sheet, module: Any, x: str) -> str:
+    if module.ceil_mode or module.norm_type not in range(1, 100):
+        raise ValueError("its operator has no ceil_mode at this opset, and whole powers alone")
+    attributes = {"kernel_shape": module.kernel_size, "p": int(module.norm_type), "strides": module.stride}
+    return batched(sheet, module.dims, x, lambda x: str(sheet.add("LpPool", x, **attributes)))
+
+
+@entry(ZeroPad1d, ZeroPad2d, ZeroPad3d, ConstantPad1d, ConstantPad2d, ConstantPad3d)
+@entry(ReflectionPad1d, ReflectionPad2d, ReflectionPad3d, ReplicationPad1d, ReplicationPad2d, ReplicationPad3d)
+@entry(CircularPad1d, CircularPad2d, CircularPad3d)
+def _pad(sheet: Sheet, module: Any, x: str) -> str:
+    widths = list(zip(module.padding[::2], module.padding[1::2], strict=True))[::-1]  # PyTorch begins at the last axis
+    return padded(sheet, x, widths, module.mode, getattr(module, "value", 0.0), module.crops_first)
