@@ -62,7 +62,7 @@ class TransposedConvolution(SlidingKernel):
         self._draw(self.out_channels // self.groups, self.in_channels, bias, dtype, generator)
 
     def __call__(self, x: ArrayLike, output_size: Sequence[int] | None = None) -> Any:
-        return super().__call__(x) if output_size is None else super().__call__(x, output_size)
+        return super().__call__(x, *([] if output_size is None else [output_size]))
 
     def forward(self, x: ArrayLike, output_size: Sequence[int] | None = None) -> np.ndarray:
         x = self._checked(x)
@@ -94,8 +94,9 @@ class TransposedConvolution(SlidingKernel):
         if output_size is None:
             sizes = [n + extra for n, extra in zip(least, self.output_padding, strict=True)]
         else:
-            wanted = list(output_size) if isinstance(output_size, Sequence | np.ndarray) else [output_size] * dims
-            wanted = wanted[x.ndim - dims :] if len(wanted) == x.ndim else wanted
+            wanted = output_size.tolist() if isinstance(output_size, np.ndarray) else output_size
+            if isinstance(wanted, list | tuple) and len(wanted) == x.ndim:  # a whole shape
+                wanted = wanted[-dims:]
             sizes = list(integers(self, "output_size", wanted, dims))
             most = [n + s - 1 for n, s in zip(least, self.stride, strict=True)]
             if any(not low <= n <= high for n, low, high in zip(sizes, least, most, strict=True)):
