@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import nn
+from nn.numeric import row_products, row_sums, sum_rows
 
 RNG = np.random.default_rng(0)
 BATCHES = [RNG.normal(2, 3, size=(4, 3, 5)) for _ in range(3)]
@@ -177,6 +178,19 @@ def test_statistics_of_many_rows_are_accurate():
     module(x)
     np.testing.assert_allclose(module.running_mean.data, x.mean(0, np.float64), rtol=1e-6)
     np.testing.assert_allclose(module.running_var.data, x.var(0, np.float64, ddof=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [0, 1, 5, 64, 1024, 1025, 2048, 3000])
+def test_sums_of_rows(size):
+    x, y = np.random.default_rng(size).normal(size=(2, 3, 4, size))
+    for array, other in ((x, y), (np.asfortranarray(x), y.astype(np.float32).astype(np.float64))):
+        np.testing.assert_allclose(row_sums(array), array.sum(-1, keepdims=True), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            row_products(array, other), (array * other).sum(-1, keepdims=True), rtol=1e-12, atol=1e-12
+        )
+    rows, scale = x.reshape(12, size).T, np.linspace(-1, 2, size)[:, None]
+    np.testing.assert_allclose(sum_rows(rows, scale), (rows * scale).sum(0), rtol=1e-12, atol=1e-12)
+    assert row_sums(x.astype(np.float32)).dtype == np.float32
 
 
 # ---- what is refused

@@ -74,7 +74,7 @@ class TrackingNorm(ChannelNorm):
         if self.eps == 0:
             raise ValueError(f"{self!r} expects eps to be a number above 0 where the input's own variance is used")
         y, mean, var = self._normalize(x, axis)
-        if self.training and self.track_running_stats:
+        if self.track_running_stats:
             self._track(mean, var, count)
         return y
 
