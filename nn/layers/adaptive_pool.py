@@ -80,7 +80,7 @@ class _AdaptiveMaxPool(_AdaptivePool):
     def __init__(self, output_size: Sizes, return_indices: bool = False) -> None:
         super().__init__(output_size)
         self.return_indices = flag(self, "return_indices", return_indices)
-        self.output_symbols = ("y", "m") if return_indices else ("y",)
+        self.output_symbols = ("y", "m") if self.return_indices else ("y",)
 
     def forward(self, x: ArrayLike) -> Any:
         x = self.images(x)

@@ -16,7 +16,7 @@ from .window import Windows, add_windows, crop, pad, slide, windows
 Pair = int | Sequence[int]
 
 
-class _Windows(Spatial):
+class _Columns(Spatial):
     """What Unfold and Fold share: the windows, and the two ways between an image and its columns."""
 
     dims: ClassVar[int] = 2
@@ -50,7 +50,7 @@ class _Windows(Spatial):
         return slide(sizes, self.kernel_size, self.stride, self.padding, self.dilation)
 
 
-class Unfold(_Windows):
+class Unfold(_Columns):
     """Lays the windows of an image side by side, as columns (im2col); their gradients add up where windows overlap.
 
     Args:
@@ -102,7 +102,7 @@ class Unfold(_Windows):
         return self._image(g, self._slid(shape[-2:]).counts, shape[-2:])
 
 
-class Fold(_Windows):
+class Fold(_Columns):
     """Adds windows, given as columns, up to an image (col2im): what `Unfold` does backward, and Unfold its gradient.
 
     Args:
@@ -125,7 +125,7 @@ class Fold(_Windows):
         array([[[ 1., 12., 20.]]])
     """
 
-    symbols: ClassVar = {"n": "output_size", **_Windows.symbols}
+    symbols: ClassVar = {"n": "output_size", **_Columns.symbols}
     equations = """
         I = (n[0] + 2*p[0] - d[0]*(k[0] - 1) - 1)//s[0] + 1
         K = (n[1] + 2*p[1] - d[1]*(k[1] - 1) - 1)//s[1] + 1

@@ -61,7 +61,7 @@ class _FractionalMaxPool(Spatial):
         self.output_size = None if output_size is None else self.each("output_size", output_size, at_least=0)
         self.output_ratio = None if output_ratio is None else self._ratios(output_ratio)
         self.return_indices = flag(self, "return_indices", return_indices)
-        self.output_symbols = ("y", "m") if return_indices else ("y",)
+        self.output_symbols = ("y", "m") if self.return_indices else ("y",)
         self._random_samples = None
         if _random_samples is not None:
             self._random_samples = Buffer(real_array(self, "_random_samples", _random_samples))

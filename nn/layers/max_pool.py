@@ -30,11 +30,12 @@ def largest(x: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
     for place in places[1:]:
         np.maximum(y, q[place], out=y)
     outside = pad(np.zeros(x.shape[-len(windows.counts) :], bool), windows.widths, value=True)
+    padded = bool(outside.any())
     number = np.zeros(y.shape, np.uint8 if len(places) < 256 else np.intp)
     ahead = np.ones(y.shape, bool)  # whether the largest entry is yet to come
     for place in places:
         missed = q[place] != y
-        if outside.any():  # padding equals the largest where all of the window is -inf
+        if padded:  # padding equals the largest where all of the window is -inf
             missed |= outside[place]
         ahead &= missed
         number += ahead
@@ -76,7 +77,7 @@ class _MaxPool(Spatial):
         self.dilation = self.each("dilation", dilation, at_least=1)
         self.return_indices = flag(self, "return_indices", return_indices)
         self.ceil_mode = flag(self, "ceil_mode", ceil_mode)
-        self.output_symbols = ("y", "m") if return_indices else ("y",)
+        self.output_symbols = ("y", "m") if self.return_indices else ("y",)
         check_padding(self, self.padding, self.kernel_size)
 
     def forward(self, x: ArrayLike) -> Any:

@@ -25,17 +25,17 @@ class Spatial(Module):
     dims: ClassVar[int]
 
     def images(self, value: ArrayLike) -> np.ndarray:
-        """Return an input as an array, checked to have channels, perhaps a batch, and no empty axis of an image.
+        """Return an input as an array, checked to have channels and perhaps a batch, which alone may be empty.
 
         Raises:
             ValueError: for another number of axes, or an empty one.
         """
         x = self.cast(value)
         axes = AXES[self.dims]
-        if x.ndim not in (self.dims + 1, self.dims + 2) or 0 in x.shape[-self.dims :]:
+        if x.ndim not in (self.dims + 1, self.dims + 2) or 0 in x.shape[-self.dims - 1 :]:
             raise ValueError(
-                f"{short_repr(self)} expects input of shape (N, C, {axes}) or (C, {axes}), each of {axes} at least 1, "
-                f"got {x.shape}"
+                f"{short_repr(self)} expects input of shape (N, C, {axes}) or (C, {axes}), "
+                f"each of C, {axes} at least 1, got {x.shape}"
             )
         return x
 
