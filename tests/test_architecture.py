@@ -1,4 +1,4 @@
-"""What the three packages promise as packages: who may import whom, what is never written, what is typed and shown.
+"""What the packages promise as packages: who may import whom, what is never written, what is typed and shown.
 
 Most of it is read from the syntax trees, without running the code. A failure lists the places as file:line.
 """
