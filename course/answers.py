@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nn.mathematics.formats import FROM_SUBSCRIPTS
@@ -156,6 +156,8 @@ def as_python(text: str) -> str:
     text = text.translate(FROM_SUBSCRIPTS)
     for sign, meant in WRITTEN.items():
         text = text.replace(sign, meant)
+    text = re.sub(r"(?:\|\||‖)(.+?)(?:\|\||‖)\s*(?:\^|\*\*)\s*2", r"np.sum((\1)**2)", text)
+    text = re.sub(r"\^\{?[T⊤]\}?", ".T", text)
     return re.sub(r"\bd([JLE])\s*/\s*d\s*([A-Za-z]\w*)", r"d\1_d\2", text)
 
 
@@ -243,7 +245,9 @@ def _sorted(reader: _Reader, name: str) -> HandIn:
 
 def _assembled(reader: _Reader, forward: dict[str, Statement], back: dict[str, Statement], name: str) -> HandIn:
     if not forward:
-        raise UnreadableError(f"{name} states no forward pass: lines such as z1 = W0 @ x + b0, the last of them J = ...")
+        raise UnreadableError(
+            f"{name} states no forward pass: lines such as z1 = W0 @ x + b0, the last of them J = ..."
+        )
     loss = next((symbol for symbol in LOSSES if symbol in forward), "")
     if not loss:
         raise UnreadableError(f"{name} states no loss: expected a line J = ...")
@@ -252,10 +256,16 @@ def _assembled(reader: _Reader, forward: dict[str, Statement], back: dict[str, S
         found = [forward[symbol].value for symbol in new if symbol in forward]
         new = set().union(*(names_in(value) for value in found if value)) - needed
         needed |= new
-    lines = {s.name: Line((ast.Name(s.name),), s.value, False, s.line) for s in (*forward.values(), *back.values()) if s.value}
+    lines = {
+        s.name: Line((ast.Name(s.name),), s.value, False, s.line)
+        for s in (*forward.values(), *back.values())
+        if s.value
+    }
     passes = [lines[symbol] for symbol in forward if symbol in needed]
     symbols = needed | {f"d{symbol}" for symbol in needed}
-    answers = [Answer(s.name[1:], s.value, s.line, s.text) for s in back.values() if s.name in symbols and s.name[0] == "d"]
+    answers = [
+        Answer(s.name[1:], s.value, s.line, s.text) for s in back.values() if s.name in symbols and s.name[0] == "d"
+    ]
     named = {f"d{answer.symbol}" for answer in answers}
     rest = [s for s in (*forward.values(), *back.values()) if s.name not in needed and s.name not in named]
     helpers = [lines[s.name] for s in sorted(rest, key=lambda s: s.line) if s.name in lines]
@@ -336,8 +346,8 @@ class _Reader:
             case ast.AnnAssign(target=target, value=value) if value is not None:
                 self._assign(target, value)
             case ast.Assign(targets=targets, value=value):
-                for target in targets:
-                    self._assign(target, value)
+                for each in targets:
+                    self._assign(each, value)
             case ast.AugAssign(target=target, op=op, value=value):
                 name = self._name(target)
                 old = _at(ast.Name(name, ast.Load()), target)
@@ -408,8 +418,8 @@ class _Reader:
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                 return value
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                value = self._number(operand)
-                return None if value is None else -value
+                number = self._number(operand)
+                return None if number is None else -number
             case ast.BinOp(left=left, op=ast.Pow() | ast.Mult() | ast.Div() as op, right=right):
                 a, b = self._number(left), self._number(right)
                 if a is None or b is None or (isinstance(op, ast.Div) and b == 0):
@@ -502,7 +512,7 @@ BINARY = {
     "matmul": ast.MatMult,
 }
 REDUCED = ("sum", "max", "min", "mean", "amax", "amin")
-IGNORED = ("copy", "astype", "item", "asarray", "float", "float64", "float32", "array", "squeeze_")
+IGNORED = ("copy", "astype", "item", "asarray", "float", "float64", "float32", "array")
 MODULES = ("np", "numpy", "math", "scipy.special", "special", "jnp")
 OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.MatMult)
 COMPARED = (ast.Gt, ast.GtE, ast.Lt, ast.LtE, ast.Eq, ast.NotEq)
@@ -608,21 +618,27 @@ class _Translation:
         if name in BINARY and len(a) == 2:
             return ast.BinOp(a[0], BINARY[name](), a[1])
         known = f"{name} with {len(a) - is_method} argument{'s' * (len(a) - is_method != 1)}"
-        raise refuse(node, f"{known} has no meaning in the language of equations; is it a function of your own? "
-                           f"Put its def above")
+        raise refuse(
+            node,
+            f"{known} has no meaning in the language of equations; is it a function of your own? Put its def above",
+        )
 
     def _reduced(
         self, node: ast.Call, name: str, given: Sequence[ast.expr], keywords: Mapping[str | None, ast.expr]
     ) -> ast.expr:
         """Return a sum, a mean or a maximum, over an axis or over all entries."""
         if unknown := set(keywords) - {"axis", "keepdims"}:
-            raise self.reader.refuse(node, f"{name} has a keyword that is not understood: {', '.join(map(str, unknown))}")
+            raise self.reader.refuse(
+                node, f"{name} has a keyword that is not understood: {', '.join(map(str, unknown))}"
+            )
         axis = given[1] if len(given) > 1 else keywords.get("axis")
         axes: list[ast.expr] = []
         if axis is not None and ast.unparse(axis) != "None":
             axes = [self._axis(axis)]
         kept = keywords.get("keepdims")
-        keep = [ast.keyword("keepdims", ast.Constant(True))] if kept is not None and ast.unparse(kept) != "False" else []
+        keep = (
+            [ast.keyword("keepdims", ast.Constant(True))] if kept is not None and ast.unparse(kept) != "False" else []
+        )
         return ast.Call(ast.Attribute(self.of(given[0]), name, ast.Load()), axes, keep)
 
     def _axis(self, axis: ast.expr) -> ast.expr:

@@ -31,7 +31,7 @@ from nn.mathematics.notation import Shown, shown, split_name
 from nn.mathematics.trees import names_in
 
 from .answers import Answer, HandIn, UnreadableError, outer, read
-from .layout import is_target
+from .layout import is_data, is_target
 from .measured import Measured, laid_out
 from .slips import verdict
 
@@ -141,13 +141,12 @@ class Checked:
     def _node(self, symbol: str) -> Node:
         stated = {line.names[0] for line in self.hand_in.forward}
         kind = "loss" if symbol == self.hand_in.loss else "intermediate" if symbol in stated else "parameter"
-        if kind == "parameter" and self._is_data(symbol):
+        if kind == "parameter" and is_data(symbol):
             kind = "target" if is_target(symbol) else "data"
         name = self._name(symbol)
-        return Node(kind, np.asarray(self.measured.points[0].values[symbol]), letter=name.letter, subscript=name.subscript)
-
-    def _is_data(self, symbol: str) -> bool:
-        return is_target(symbol) or symbol[0] in "xX"
+        return Node(
+            kind, np.asarray(self.measured.points[0].values[symbol]), letter=name.letter, subscript=name.subscript
+        )
 
     # ---- how it is written
 
@@ -207,8 +206,8 @@ class Checked:
         layout = self.measured.layout
         kind = f"; targets are {self.measured.kind}" if self.measured.kind != "numbers" else ""
         return (
-            f"Read as {layout.name}{kind}. A gradient has the shape of what it is the gradient by. ⊙ multiplies entry by "
-            f"entry; 1[c] is 1 where c holds and 0 elsewhere."
+            f"Read as {layout.name}{kind}. A gradient has the shape of what it is the gradient by. ⊙ multiplies entry "
+            f"by entry; 1[c] is 1 where c holds and 0 elsewhere."
         )
 
     def report(self) -> str:
@@ -300,7 +299,8 @@ h2 {{ font-size: 1.15rem; margin-top: 2rem; }}
 .graph svg {{ display: block; max-width: 100%; height: auto; margin: auto; }}
 .line {{ display: flex; flex-wrap: wrap; gap: .3rem 2rem; align-items: center; justify-content: space-between;
   margin: .7rem 0; break-inside: avoid; }}
-.line > math {{ font-size: 1.15em; }}
+.line > math {{ font-size: 1.15em; math-style: normal; }}
+mfrac > * {{ padding: .12em .1em; }}
 .shapes {{ color: #59626c; font-size: .85em; }}
 .wrong {{ color: #b3261e; margin: 0; flex-basis: 100%; }}
 </style>
@@ -327,4 +327,3 @@ LATEX_HEAD = rf"""\documentclass{{article}}
 \begin{{document}}
 \raggedright\parindent=0pt \parskip=7pt plus 2pt
 \section*{{The computing graph}}"""
-

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from nn.mathematics.trees import base, nodes
-from nn.mathematics.words import REDUCTIONS, is_elementwise
+from nn.mathematics.words import is_elementwise
 
-from .answers import CLASS_AXIS, Given, HandIn, ordered_names
+from .answers import Given, HandIn, ordered_names
 
 SIZES = (3, 5, 4, 6, 7, 8, 2, 9, 10, 11, 12, 13)
 SAMPLES = 4
@@ -60,9 +59,14 @@ LAYOUTS = (
 )
 
 
+def is_data(name: str) -> bool:
+    """Tell whether a symbol is data: what goes in, or a target."""
+    return DATA.fullmatch(name) is not None
+
+
 def is_target(name: str) -> bool:
     """Tell whether a symbol is what a prediction is compared with."""
-    return DATA.fullmatch(name) is not None and name[0] in "ytYTlo"
+    return is_data(name) and name[0] in "ytYTlo"
 
 
 class MisfitError(ValueError):
@@ -91,7 +95,7 @@ def _same(a: Size, b: Size, what: str) -> Size:
         return a
     if a.value is not None and b.value is not None:
         if a.value != b.value:
-            raise MisfitError(f"{what} ({a.value} and {b.value} entries)")
+            raise MisfitError(f"{what}: {a.value} and {b.value} entries do not fit")
         return a
     if a.value is None:
         a, b = b, a
@@ -137,7 +141,7 @@ class Shapes:
         for line in hand_in.forward:
             self._shapes[line.names[0]] = self.of(line.value)
         for size in self._shapes[hand_in.loss]:
-            _same(size, Size(1), f"the loss {hand_in.loss} is not one number: is a sum missing?")
+            _same(size, Size(1), f"the loss {hand_in.loss} is one number (is a sum missing?)")
         self.inputs = self._chosen([name for name in hand_in.inputs if name in self._shapes])
         if self.samples.root().value is None:
             self.samples.root().value = SAMPLES
@@ -157,7 +161,7 @@ class Shapes:
         axes = {"N": self.samples, "1": Size(1)}
         is_matrix = is_factor and name[0].isupper()
         form = "dd" if is_matrix else self.layout.weight if is_factor else self.layout.bias
-        if DATA.fullmatch(name):
+        if is_data(name):
             form = self.layout.target if is_target(name) else self.layout.data
         shape = tuple(axes.get(axis) or Size() for axis in form)
         if given.shape is None:
@@ -175,7 +179,7 @@ class Shapes:
             self.samples.root().value = next(n for n in (SAMPLES, *SIZES) if n not in taken)
             taken.add(self.samples.root().value)
         free = iter([size for size in (*SIZES, *range(14, 60)) if size not in taken])
-        first = [name for name in names if DATA.fullmatch(name)]
+        first = list(filter(is_data, names))
         for name in [*first, *names]:
             for size in self._shapes[name]:
                 if size.root().value is None:

@@ -123,7 +123,9 @@ def _of_shape(cases: list[Case]) -> str:
     measured, value, gradient = case.measured, case.value, case.gradient
     if value.shape == gradient.shape:
         return ""
-    text = f"it has shape {value.shape}, and {case.name} has {gradient.shape}: a gradient has the shape of what it is by"
+    text = (
+        f"it has shape {value.shape}, and {case.name} has {gradient.shape}: a gradient has the shape of what it is by"
+    )
     if factor(value.T, gradient) is not None:
         return f"{text}. The numbers stand transposed"
     if value.size == gradient.size and factor(value.reshape(gradient.shape), gradient) is not None:
@@ -133,7 +135,9 @@ def _of_shape(cases: list[Case]) -> str:
         if any(factor(value.sum(axis, keepdims=keepdims), gradient) is not None for keepdims in (True, False)):
             return f"{text}. The sum over axis {axis}{over} is missing"
     for axes in (None, *range(gradient.ndim)):
-        if any(factor(value, np.asarray(gradient.sum(axes, keepdims=keepdims))) is not None for keepdims in (True, False)):
+        if any(
+            factor(value, np.asarray(gradient.sum(axes, keepdims=keepdims))) is not None for keepdims in (True, False)
+        ):
             over = "all entries" if axes is None else f"axis {axes}"
             return f"{text}. It is summed over {over}, where that is not meant"
     return text
@@ -189,7 +193,9 @@ def _upstream(case: Case) -> Slips:
         yield f"{name} is missing: by the chain rule, it is a factor", missing
         if user != case.point.loss:
             for other, node in case.like():
-                text = f"{name} is multiplied by {outer(other)}, where the derivative of what makes {outer(user)} is meant"
+                text = (
+                    f"{name} is multiplied by {outer(other)}, where the derivative of what makes {outer(user)} is meant"
+                )
                 yield text, _same(value, upstream * node)
 
 
@@ -270,7 +276,7 @@ def _repaired(measured: Measured, symbol: str, tree: ast.expr) -> str:
     """Say which small change of a line would make it right, without the change; nothing if there is none."""
     for part, others, text in _changes(measured, symbol, tree):
         for other in others:
-            changed = rewritten(tree, lambda node, part=part, other=other: other if node is part else None)
+            changed = rewritten(tree, {part: other}.get)
             try:
                 value = np.asarray(measured.computed(changed, symbol, measured.points[0]), float)
             except (EquationError, TypeError, ValueError):
