@@ -317,16 +317,20 @@ class _Reader:
 
     def read(self, tree: ast.Module) -> None:
         """Read a file: its statements, or where it has functions forward and backward, the statements of these."""
+        passes: list[ast.stmt] = []
+        straight: list[ast.stmt] = []
         for node in tree.body:
-            if isinstance(node, ast.FunctionDef):
-                self.functions[node.name] = node
-        passes = [f for f in self.functions.values() if f.name.lower().startswith(PASSES)]  # type: ignore[union-attr]
-        straight = [node for node in tree.body if not isinstance(node, ast.FunctionDef)]
-        if passes:
-            for function in passes:
-                self._block(function.body)  # type: ignore[arg-type]
-        else:
-            self._block(straight)
+            match node:
+                case ast.FunctionDef(name=name, body=body):
+                    self.functions[name] = node
+                    passes += body if name.lower().startswith(PASSES) else []
+                case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda() as function):
+                    self.functions[name] = function
+                case ast.AnnAssign(value=None):
+                    self._block([node])
+                case _:
+                    straight.append(node)
+        self._block(passes or straight)
 
     def _block(self, body: Iterable[ast.stmt]) -> None:
         for node in body:
@@ -371,8 +375,12 @@ class _Reader:
                     self._assign(each, ast.Subscript(value, ast.Constant(axis), ast.Load()))
                 return
             raise self.refuse(value, "several names are stated at once: give each a line")
-        if isinstance(target, ast.Name) and isinstance(value, ast.Lambda):
-            self.functions[target.id] = value
+        if isinstance(target, ast.Name) and isinstance(value, ast.Dict):  # grads = {"W0": dz1 @ x.T}
+            for key, part in zip(value.keys, value.values, strict=True):
+                if key is not None and not isinstance(part, ast.Name):
+                    self._assign(ast.Subscript(target, key, ast.Store()), part)
+            return
+        if isinstance(target, ast.Name) and isinstance(value, ast.Tuple | ast.List):  # what backward is handed
             return
         if isinstance(target, ast.Subscript) and not _is_key(target.slice):  # dz[z <= 0] = 0
             name = self._name(target.value)

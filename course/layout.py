@@ -113,6 +113,7 @@ class Shapes:
     Args:
         hand_in: whose forward pass.
         layout: the way in which its arrays lie.
+        strict: whether matrix products may not sum over the samples, which few forward passes do.
 
     Attributes:
         inputs: the shape of each input.
@@ -122,8 +123,8 @@ class Shapes:
         MisfitError: where the forward pass cannot be computed with arrays that lie so.
     """
 
-    def __init__(self, hand_in: HandIn, layout: Layout) -> None:
-        self.layout = layout
+    def __init__(self, hand_in: HandIn, layout: Layout, strict: bool = True) -> None:
+        self.layout, self.strict = layout, strict
         self.samples = Size(self._stated_count(hand_in)) if layout.of_batch else Size(1)
         self.numbers: dict[str, float] = {}
         self._shapes: dict[str, Shape] = {}
@@ -158,7 +159,7 @@ class Shapes:
 
     def _input(self, name: str, is_factor: bool, given: Given) -> Shape:
         """Return the shape of an input as far as it is known."""
-        axes = {"N": self.samples, "1": Size(1)}
+        axes = {"N": self.samples, "1": self.samples if is_data(name) else Size(1)}
         is_matrix = is_factor and name[0].isupper()
         form = "dd" if is_matrix else self.layout.weight if is_factor else self.layout.bias
         if is_data(name):
@@ -217,6 +218,8 @@ class Shapes:
         if not left or not right:
             raise MisfitError(f"{what}: @ multiplies arrays, and one of these is a number")
         inner = right[-2] if len(right) > 1 else right[-1]
+        if self.strict and self.samples.root() in (left[-1].root(), inner.root()):
+            raise MisfitError(f"{what} sums over the samples")
         _same(left[-1], inner, what)
         return (*left[:-1], *(right[-1:] if len(right) > 1 else ()))
 

@@ -7,6 +7,7 @@ entry by entry, and what depends on it is computed again. No gradient is derived
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -121,6 +122,7 @@ class Measured:
         hand_in: whose forward pass.
         layout: how its arrays lie.
         kind: what its targets are: see KINDS.
+        strict: as of Shapes.
 
     Attributes:
         shapes: of the inputs that are arrays.
@@ -131,9 +133,9 @@ class Measured:
         EquationError: where a line cannot be computed.
     """
 
-    def __init__(self, hand_in: HandIn, layout: Layout, kind: str = KINDS[0]) -> None:
+    def __init__(self, hand_in: HandIn, layout: Layout, kind: str = KINDS[0], strict: bool = True) -> None:
         self.hand_in, self.layout, self.kind = hand_in, layout, kind
-        shapes = Shapes(hand_in, layout)
+        shapes = Shapes(hand_in, layout, strict)
         self.shapes, self.numbers = shapes.inputs, shapes.numbers
         self.samples = shapes.samples.root().value or 1
         self.points = [self._point(np.random.default_rng(seed)) for seed in range(POINTS)]
@@ -260,26 +262,25 @@ def laid_out(hand_in: HandIn) -> Measured:
         for line in hand_in.forward
         for node in nodes(line.value)
     )
-    filled = [answer for answer in hand_in.answers if answer.value is not None]
+    filled = [(answer.symbol, answer.value) for answer in hand_in.answers if answer.value is not None]
     best: Measured | None = None
     most, reason = -1, ""
     first = _speaks_of_samples(hand_in)
-    for layout in sorted(LAYOUTS, key=lambda layout: layout.of_batch != first):
-        for kind in KINDS if has_log else KINDS[:1]:
-            try:
-                measured = Measured(hand_in, layout, kind)
-            except (MisfitError, EquationError) as error:
-                reason = reason or str(error)
-                continue
-            right = sum(
-                measured.is_right(answer.value, answer.symbol, points=1)
-                for answer in filled
-                if answer.value is not None and measured.points[0].is_node(answer.symbol)
-            )
-            if right > most:
-                best, most = measured, right
-            if right == len(filled):
-                return measured
+    layouts = sorted(LAYOUTS, key=lambda layout: layout.of_batch != first)
+    for strict, layout, kind in itertools.product((True, False), layouts, KINDS if has_log else KINDS[:1]):
+        if best is not None and not strict:
+            break
+        try:
+            measured = Measured(hand_in, layout, kind, strict)
+        except (MisfitError, EquationError) as error:
+            reason = reason or str(error)
+            continue
+        known = [(symbol, tree) for symbol, tree in filled if measured.points[0].is_node(symbol)]
+        right = sum(measured.is_right(tree, symbol, points=1) for symbol, tree in known)
+        if right > most:
+            best, most = measured, right
+        if right == len(filled):
+            return measured
     if best is None:
         raise UnreadableError(
             f"the forward pass cannot be computed, however its arrays lie: {reason}. (A line such as `W0: (5, 3)` "
