@@ -23,7 +23,15 @@ FLOAT32 = 1e-5  # to which a filling is right that rounds to float32, and to whi
 
 Answer = Any  # what a filling gave at a point: an array, `...`, a StatementError, or something else that is wrong
 Slip = tuple[str, np.ndarray]  # what it is called, where {} stands for a factor such as "minus ", and what it gives
-UNKNOWN = "the shape is right and the numbers are not, and no usual slip explains them"
+ADVICE = dict.fromkeys(  # for a product that cannot be computed
+    ("output", "bias", "weight", "linear"),
+    "; dJ/d{0} has the shape of {0}: which order of the factors, and which of them transposed, gives that?",
+)
+ADVICE["relu"] = "; a ReLU acts entry by entry, so all that belongs into dJ/d{0} has the shape of {0}"
+UNKNOWN = (
+    "the shape is right and the numbers are not, and no usual slip explains them: look again at {}, and at how it "
+    "changes with {}"
+)
 
 
 @dataclass(frozen=True)
@@ -75,10 +83,7 @@ def judge(
         return Verdict(blank.name, "right")
     for answer in answers:
         if isinstance(answer, StatementError):
-            text = str(answer)
-            if "cannot be computed" in text:
-                text += f"; dJ/d{blank.node} has the shape of {blank.node}: which order of the factors, and which of "
-                text += "them transposed, gives that?"
+            text = str(answer) + (ADVICE[blank.kind].format(blank.node) if "cannot be computed" in str(answer) else "")
             return Verdict(blank.name, "wrong", text, answer.line)
         if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "biuf":
             return Verdict(blank.name, "wrong", f"an array of numbers is expected, got {_kind(answer)}", line)
@@ -86,7 +91,8 @@ def judge(
             return Verdict(blank.name, "wrong", "it has entries that are not finite (NaN or infinity)", line)
     values = [np.asarray(answer, float) for answer in answers]
     with np.errstate(all="ignore"):
-        text = _named(sheet, blank, points, values) or _by_gradcheck(sheet, blank, points[0], ask) or UNKNOWN
+        text = _named(sheet, blank, points, values) or _by_gradcheck(sheet, blank, points[0], ask)
+    text = text or UNKNOWN.format(sheet.equations[blank.child], blank.node)
     return Verdict(blank.name, "wrong", text, line)
 
 
@@ -178,7 +184,7 @@ def _of_factor(blank: Blank, c: float, batch: int) -> str:
     if abs(c + 1) <= FLOAT32:
         return "the sign is wrong: it is minus the gradient"
     text = f"it is {_times(c, batch)}the gradient"
-    if blank.kind == "output" and abs(abs(c) - 2) <= FLOAT32:
+    if blank.kind == "output" and min(abs(abs(c) - 2), abs(abs(c) - 0.5)) <= FLOAT32:
         return f"{text}: what becomes of the 1/2 in J when the square is differentiated?"
     if batch and abs(c - batch) <= FLOAT32:
         return f"{text}: J is the mean over the N samples" if blank.kind == "output" else f"{text}: is a mean undone?"
@@ -191,7 +197,9 @@ def _of_factor(blank: Blank, c: float, batch: int) -> str:
 
 
 def _reduced(sheet: Sheet, values: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> str | None:
-    """Say over what the values should be summed to be right."""
+    """Say what is to be done to the values, such as to be summed, for the right numbers to come out."""
+    if factor(values, [gradient.T for gradient in right]) is not None:
+        return "the numbers are right and stand transposed"
     for axis in range(values[0].ndim):
         over = "the samples" if sheet.by_rows and axis == 0 else f"axis {axis}"
         for keepdims in (False, True):
@@ -203,7 +211,6 @@ def _reduced(sheet: Sheet, values: Sequence[np.ndarray], right: Sequence[np.ndar
 
 def _of_wrong_shape(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
     right = n[blank.name]
-    yield "the numbers are right and stand transposed", right.T
     yield "the numbers are right, in one axis where there are two", right.ravel()
     yield "the numbers are right, with an axis of length 1 too many", right[None]
     if sheet.by_rows and blank.kind == "bias":
@@ -214,6 +221,13 @@ def _of_wrong_shape(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
         for keepdims in (False, True):
             what = "all entries of the gradient are" if axis is None else f"along axis {axis} the gradient is"
             yield f"{what} summed up", right.sum(axis, keepdims=keepdims)
+    if blank.kind == "weight":
+        w, z, g, a = blank.node, blank.child, n[blank.upstream], n[blank.other]
+        for name, node in n.items():
+            if np.ndim(node) == 2 and node.shape[0 if sheet.by_rows else 1] == sheet.samples:
+                text = f"{{}}{title(name)} is one factor"
+                yield f"{text}: which node is {w} multiplied by to give {z}?", sheet.outer(g, node)
+                yield f"{text}, where the gradient by {z} should come in", sheet.outer(node, a)
     for name, node in n.items():
         yield f"this is {{}}{title(name)}", node
         yield f"this is {{}}{title(name)} transposed", node.T
@@ -248,6 +262,9 @@ def _another(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
 
 
 def _added(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
+    if blank.kind == "relu":
+        z, through = blank.node, n[blank.upstream] * (n[blank.node] <= 0)
+        yield f"where {z} is negative, something comes through: what is the slope of max({z}, 0) there?", through
     for name in like(n, blank.name):
         yield f"{{}}{title(name)} is added to the right gradient", n[name]
     yield "a constant is added to the right gradient", np.ones_like(n[blank.name])
@@ -285,6 +302,7 @@ def _of_bias(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
         yield f"this is {{}}{what}{title(name)}, where the gradient by {z} should come in", total(n[name])
     yield f"it has a factor {b} too many: {z} depends on {b} by plain addition", total(g) * n[b]
     for name in like(n, blank.upstream):
+        yield f"it has a factor {title(name)} too many: {z} depends on {b} by plain addition", total(g * n[name])
         yield f"it has a mask too many: between {b} and {z} there is no ReLU", total(g * (n[name] > 0))
     yield f"this is {{}}the derivative of {z} by {b} alone: by the chain rule, dJ/d{z} comes in", np.ones_like(n[b])
     yield "every entry holds the sum of them all", np.full_like(n[b], g.sum())
@@ -338,7 +356,7 @@ def _of_linear(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
     for u in like(n, blank.upstream):
         yield f"{{}}{title(u)} goes back through {blank.other}, where the gradient by {z} should", back(weight, n[u])
     further = "" if a == "x" else ", and the one before it belongs to the next gradient"
-    for mask in (blank.node, *like(n, blank.node)):
+    for mask in (*like(n, blank.node), blank.node):
         text = f"it has a mask too many, {title(mask)} > 0: between {a} and {z} there is no ReLU{further}"
         yield text, right * (n[mask] > 0)
         yield f"it has a factor {title(mask)} too many", right * n[mask]
@@ -391,4 +409,4 @@ def _by_gradcheck(sheet: Sheet, blank: Blank, point: Arrays, ask: Callable[[Arra
     except (TypeError, ValueError, RuntimeError):  # a filling that cannot be computed at other points
         return None
     known = [fault.message for fault in report.faults if fault.kind != "unknown"]
-    return known[0].strip().rstrip(".") if known else None
+    return f"{known[0][0].lower()}{known[0][1:]}".rstrip(".") if known else None

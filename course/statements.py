@@ -129,7 +129,10 @@ class Statements:
                     exec(step.code, namespace)
                 except Exception as error:  # a student's line raises anything
                     if name in step.bound:
-                        raise StatementError(explained(error, step.tree, namespace), self._line(error, step)) from error
+                        text = explained(error, step.tree, namespace)
+                        if isinstance(error, NameError) and self.first.get(error.name, -1) >= number:
+                            text += " yet: it is computed further down"
+                        raise StatementError(text, self._line(error, step)) from error
                 changed = settled.keys()  # it may have written into any of them
             namespace.update({key: copy.copy(settled[key]) for key in changed if self.first[key] <= number})
         return namespace[name]
@@ -218,7 +221,7 @@ def explained(error: Exception, statement: ast.stmt, namespace: dict[str, Any]) 
         if isinstance(node, ast.BinOp):
             operands = [node.left, node.right]
         elif isinstance(node, ast.Call):
-            operands = node.args
+            operands = [*([node.func.value] if isinstance(node.func, ast.Attribute) else []), *node.args]
         else:
             continue
         values = [_evaluated(operand, namespace) for operand in operands]
