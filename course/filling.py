@@ -1,35 +1,18 @@
-"""A filled-in sheet: what each of its lines gives, and whether that is right.
-
-Each gradient is asked for at points of its own, with the right gradients before it handed over. So one mistake spoils
-one line, and whoever runs a filling is never given an answer that is asked for.
-"""
+"""A filled-in sheet: what each of its lines gives. Whether that is right is judged elsewhere."""
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from .naming import Answer, Verdict, is_right, judge
-from .sheet import BLANKS, LEAVES, NAMES, Arrays, Sheet
+from .gradients import COMPUTED, LEAVES, NAMES, RETURNED, Arrays
 from .statements import StatementError, Statements
 
-RETURNED = ("dW0", "db0", "dW1", "db1", "dW2", "db2", "dx")  # what backward returns, in order
-COMPUTED = ("z1", "a1", "z2", "a2", "z3", "J")  # what forward returns
-
-
-class Fillable(Protocol):
-    """What can be asked what a filling gives: here, or in another process."""
-
-    lines: dict[str, int]
-
-    def answer(self, name: str, nodes: Arrays, given: Arrays) -> Answer:
-        """Return what the line of a gradient gives, `...` for a blank, or the error that it ends in."""
-
-    def together(self, leaves: Arrays) -> Answer:
-        """Return all that forward and backward return in one run, by name, or the error that it ends in."""
+Answer = (
+    Any  # what a line gives at a point: an array, `...` for a blank, the StatementError that it ends in, or nonsense
+)
 
 
 class Filling:
@@ -42,16 +25,24 @@ class Filling:
 
     Raises:
         SyntaxError: where the text is no Python.
-        LookupError: where there is no backward.
+        LookupError: where there is no backward, or one that lacks arguments.
 
     Example:
-        >>> filling = Filling("def backward(z3, y):\\n    dz3 = z3 - y\\n    db2 = ...", "train.py", {})
-        >>> filling.answer("dz3", {"z3": 3, "y": 1}, {}), filling.answer("db2", {}, {})
-        (2, Ellipsis)
+        >>> from .solutions import columns
+        >>> from pathlib import Path
+        >>> filling = Filling(Path(columns.__file__).read_text(encoding="utf-8"), "train.py", vars(columns))
+        >>> filling.answer("dz3", {"z3": np.ones((2, 1)), "y": np.zeros((2, 1))}, {}).tolist()
+        [[1.0], [1.0]]
     """
 
     def __init__(self, source: str, filename: str, surroundings: Mapping[str, Any]) -> None:
         self.backward = Statements(source, "backward", filename)
+        taken, handed_out = self.backward.parameters, [*LEAVES, *COMPUTED[:-1]]
+        if lacking := [name for name in handed_out if name not in taken]:
+            raise LookupError(
+                f"line {self.backward.tree.lineno}: backward takes ({', '.join(taken)}) and lacks "
+                f"{', '.join(lacking)}: it should take ({', '.join(handed_out)}), as it was handed out"
+            )
         self.surroundings = surroundings
         self.lines = {name: self.backward.line(name) for name in NAMES}
 
@@ -80,54 +71,3 @@ class Filling:
             return StatementError(
                 f"{function} cannot be run: {type(error).__name__}: {error}", self.backward.tree.lineno
             )
-
-
-def form_of(source: str) -> str:
-    """Return "columns" or "rows", as the file says in its line FORM = ...; columns where it does not say.
-
-    Example:
-        >>> form_of('FORM = "rows"'), form_of("")
-        ('rows', 'columns')
-    """
-    for statement in ast.parse(source).body:
-        if isinstance(statement, ast.Assign) and [ast.unparse(target) for target in statement.targets] == ["FORM"]:
-            return "rows" if ast.unparse(statement.value) == "'rows'" else "columns"
-    return "columns"
-
-
-def check(filling: Fillable, sheet: Sheet, rng: np.random.Generator) -> list[Verdict]:
-    """Return the verdict on each gradient, from J back to x; where all are right, also one on the whole, if it is not.
-
-    Example:
-        >>> sheet = Sheet("columns")
-        >>> verdicts = check(Filling(sheet.source, "train.py", vars(sheet.solution)), sheet, np.random.default_rng(0))
-        >>> len(verdicts), {verdict.state for verdict in verdicts}
-        (12, {'right'})
-    """
-    verdicts = []
-    for number, blank in enumerate(BLANKS):
-        points, before, name = sheet.points(rng), NAMES[:number], blank.name
-
-        def ask(point: Arrays, before: tuple[str, ...] = before, name: str = name) -> Answer:
-            nodes = {key: value for key, value in point.items() if key not in NAMES}
-            return filling.answer(name, nodes, {key: point[key] for key in before})
-
-        answers = [ask(point) for point in points]
-        verdicts.append(judge(sheet, blank, points, answers, filling.lines[name], ask))
-    if all(verdict.state == "right" for verdict in verdicts):
-        verdicts += _of_the_whole(filling, sheet.point(rng))
-    return verdicts
-
-
-def _of_the_whole(filling: Fillable, point: Arrays) -> list[Verdict]:
-    """Say what is wrong where all lines are right, and forward or backward is not."""
-    found, line = filling.together({name: point[name] for name in LEAVES}), min(filling.lines.values())
-    if isinstance(found, StatementError):
-        return [Verdict("all", "wrong", str(found), found.line)]
-    wrong = [name for name in (*COMPUTED, *RETURNED) if not is_right(found[name], np.asarray(point[name]))]
-    if not wrong:
-        return []
-    if wrong[0] in COMPUTED:
-        return [Verdict("all", "wrong", f"forward gives another {wrong[0]}: leave it as it was handed out", line)]
-    text = f"each line is right by itself, and backward still returns a wrong {wrong[0]}: is it returned in its place, "
-    return [Verdict("all", "wrong", f"{text}and is no array changed in place that another name stands for too?", line)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .gradients import Blank
 from .naming import title
-from .sheet import Blank, Sheet
+from .sheet import Sheet
 
 RULES = {
     "output": (
@@ -40,7 +41,7 @@ def hints(sheet: Sheet, blank: Blank) -> list[str]:
     """Return the hints for a gradient, in the order in which they are given.
 
     Example:
-        >>> from .sheet import BLANKS
+        >>> from .gradients import BLANKS
         >>> hints(Sheet("columns"), BLANKS[0])[0]
         'dJ/dz3 has the shape of z3: a gradient has the shape of what it is by.'
     """

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from nn import gradcheck
 
-from .sheet import LEAVES, NAMES, Arrays, Blank, Sheet
+from .filling import Answer
+from .gradients import LEAVES, NAMES, Arrays, Blank
+from .sheet import Sheet
 from .statements import StatementError
 
 TOLERANCE = 1e-9  # of the largest entry: a right filling is off by rounding alone
 FLOAT32 = 1e-5  # to which a filling is right that rounds to float32, and to which a slip agrees
 
-Answer = Any  # what a filling gave at a point: an array, `...`, a StatementError, or something else that is wrong
 Slip = tuple[str, np.ndarray]  # what it is called, where {} stands for a factor such as "minus ", and what it gives
 ADVICE = dict.fromkeys(  # for a product that cannot be computed
     ("output", "bias", "weight", "linear"),

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from nn.files import whole_file
 
-from .sheet import NAMES, Sheet
+from .gradients import NAMES
+from .sheet import Sheet
 
 HOME = Path(__file__).resolve().parents[1]  # where this package is found
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from .filling import Filling, check, form_of
+from .checking import check, form_of
+from .filling import Filling
+from .gradients import BLANKS, NAMES
 from .hints import hints
 from .naming import Verdict
-from .sheet import BLANKS, NAMES, Sheet
+from .sheet import Sheet
 
 SHOWN = 10  # lines of losses
 BROAD = {"linewidth": 4, "alpha": 0.4}  # a pale line below a narrow one: both are seen where they run together

@@ -1,73 +1,25 @@
-"""The sheet: a three-layer ReLU network and J = 1/2 ||f(x) - y||^2, and the gradients that are asked for.
+"""The sheet: a three-layer ReLU network and J = 1/2 ||f(x) - y||^2, with its right values and gradients.
 
-The mathematics stands in `solutions`, once for a sample as a column and once for batches of rows. Here is how its
-gradients hang together, and points to try a filling at.
+The mathematics stands in `solutions`, once for a sample as a column and once for batches of rows. Here it is run, at
+points that are drawn to try a filling at.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
+from .gradients import Arrays
 from .solutions import columns, rows
 from .statements import Statements
 
 SIZES = (3, 5, 4, 2)  # of x, a1, a2 and z3: all different, so that a wrong shape or order shows
 BATCH = 7  # samples in a batch, where there are batches
 LEAST = 4  # points for each gradient, and more until every unit has been alive and dead
-LEAVES = ("x", "y", "W0", "b0", "W1", "b1", "W2", "b2")
 HIDDEN = ("z1", "z2")  # the nodes in front of a ReLU
-
-Arrays = dict[str, Any]  # by the names of the sheet; a gradient dJ/dz3 is called dz3
-
-
-@dataclass(frozen=True)
-class Blank:
-    """A gradient that is asked for.
-
-    Attributes:
-        name: such as "dW1".
-        node: what J is differentiated by, "W1".
-        kind: "output", "bias", "weight", "linear" (of what a layer is given) or "relu".
-        child: the node that is computed from it, "z2"; its gradient is known.
-        other: what its node is multiplied by there, or what the ReLU looks at: "a1".
-
-    Example:
-        >>> next(blank for blank in BLANKS if blank.name == "dW1")
-        Blank(name='dW1', node='W1', kind='weight', child='z2', other='a1')
-    """
-
-    name: str
-    node: str
-    kind: str
-    child: str
-    other: str
-
-    @property
-    def upstream(self) -> str:
-        """The gradient that comes in, such as "dz2"; "" at J itself."""
-        return "" if self.child == "J" else f"d{self.child}"
-
-
-def _blanks() -> Iterator[Blank]:
-    yield Blank("dz3", "z3", "output", "J", "y")
-    for layer, given in ((2, "a2"), (1, "a1"), (0, "x")):
-        z, weight = f"z{layer + 1}", f"W{layer}"
-        yield Blank(f"db{layer}", f"b{layer}", "bias", z, "")
-        yield Blank(f"d{weight}", weight, "weight", z, given)
-        yield Blank(f"d{given}", given, "linear", z, weight)
-        if layer:
-            yield Blank(f"dz{layer}", f"z{layer}", "relu", given, f"z{layer}")
-
-
-BLANKS = tuple(_blanks())  # from J back to x
-NAMES = tuple(blank.name for blank in BLANKS)
 
 
 class Sheet:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from fillings import COLUMNS, ROWS
 
-from course.filling import Filling, check
+from course.checking import check
+from course.filling import Filling
 from course.sheet import Sheet
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -48,9 +48,9 @@ def backward(x, y, W0, b0, W1, b1, W2, b2, z1, a1, z2, a2, z3):
 SIZES = 1, 32, 32, 1  # of x, a1, a2 and z3
 SAMPLES = 1000  # to train on, and as many to test on
 NOISE = 0.1  # its standard deviation
-BATCH = 10
-EPOCHS = 200
-LEARNING_RATE = 0.1  # at the start; it falls to zero
+BATCH = 4
+EPOCHS = 60
+LEARNING_RATE = 0.05  # at the start; it falls to zero
 
 
 def samples(rng):
