@@ -73,7 +73,8 @@ def _of_the_whole(filling: Fillable, point: Arrays) -> list[Verdict]:
     found, line = filling.together({name: point[name] for name in LEAVES}), min(filling.lines.values())
     if isinstance(found, StatementError):
         return [Verdict("all", "wrong", str(found), found.line)]
-    wrong = [name for name in (*COMPUTED, *RETURNED) if not is_right(found[name], np.asarray(point[name]))]
+    names = (*COMPUTED, *RETURNED)
+    wrong = [name for name in names if not is_right(dict(found or {}).get(name), np.asarray(point[name]))]
     if not wrong:
         return []
     if wrong[0] in COMPUTED:

@@ -37,12 +37,7 @@ class Filling:
 
     def __init__(self, source: str, filename: str, surroundings: Mapping[str, Any]) -> None:
         self.backward = Statements(source, "backward", filename)
-        taken, handed_out = self.backward.parameters, [*LEAVES, *COMPUTED[:-1]]
-        if lacking := [name for name in handed_out if name not in taken]:
-            raise LookupError(
-                f"line {self.backward.tree.lineno}: backward takes ({', '.join(taken)}) and lacks "
-                f"{', '.join(lacking)}: it should take ({', '.join(handed_out)}), as it was handed out"
-            )
+        check_arguments(self.backward)
         self.surroundings = surroundings
         self.lines = {name: self.backward.line(name) for name in NAMES}
 
@@ -71,3 +66,34 @@ class Filling:
             return StatementError(
                 f"{function} cannot be run: {type(error).__name__}: {error}", self.backward.tree.lineno
             )
+
+
+def kind_of(value: Any) -> str:
+    """Return in words what something is that is no array of numbers.
+
+    Example:
+        >>> kind_of(None), kind_of([1]), kind_of(np.array(["a"]))
+        ('None', 'a list', 'an array of <U1')
+    """
+    if value is None:
+        return "None"
+    return f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+
+
+def check_arguments(backward: Statements) -> None:
+    """Refuse a backward that does not take what it was handed out with.
+
+    Raises:
+        LookupError: where it does not.
+
+    Example:
+        >>> check_arguments(Statements("def backward(x): pass", "backward"))
+        Traceback (most recent call last):
+        LookupError: line 1: backward takes (x) and lacks y, W0, b0, W1, b1, W2, b2, z1, a1, z2, a2, z3: ...
+    """
+    taken, handed_out = backward.parameters, [*LEAVES, *COMPUTED[:-1]]
+    if lacking := [name for name in handed_out if name not in taken]:
+        raise LookupError(
+            f"line {backward.tree.lineno}: backward takes ({', '.join(taken)}) and lacks {', '.join(lacking)}: it "
+            f"should take ({', '.join(handed_out)}), as it was handed out"
+        )

@@ -14,7 +14,7 @@ import numpy as np
 
 from nn import gradcheck
 
-from .filling import Answer
+from .filling import Answer, kind_of
 from .gradients import LEAVES, NAMES, Arrays, Blank
 from .sheet import Sheet
 from .statements import StatementError
@@ -86,7 +86,7 @@ def judge(
             text = str(answer) + (ADVICE[blank.kind].format(blank.node) if "cannot be computed" in str(answer) else "")
             return Verdict(blank.name, "wrong", text, answer.line)
         if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "biuf":
-            return Verdict(blank.name, "wrong", f"an array of numbers is expected, got {_kind(answer)}", line)
+            return Verdict(blank.name, "wrong", f"an array of numbers is expected, got {kind_of(answer)}", line)
         if not np.isfinite(answer).all():
             return Verdict(blank.name, "wrong", "it has entries that are not finite (NaN or infinity)", line)
     values = [np.asarray(answer, float) for answer in answers]
@@ -106,12 +106,6 @@ def is_right(answer: Answer, right: np.ndarray, tolerance: float = TOLERANCE) ->
     if not isinstance(answer, np.ndarray) or answer.shape != right.shape or answer.dtype.kind not in "iuf":
         return False
     return bool((np.abs(answer - right) <= tolerance * np.abs(right).max()).all())
-
-
-def _kind(answer: Answer) -> str:
-    if answer is None:
-        return "None"
-    return f"an array of {answer.dtype}" if isinstance(answer, np.ndarray) else f"a {type(answer).__name__}"
 
 
 # ---- comparing
@@ -401,7 +395,7 @@ def _by_gradcheck(sheet: Sheet, blank: Blank, point: Arrays, ask: Callable[[Arra
         nodes = sheet.nodes({**leaves, blank.node: node}, {blank.node: node})
         answer = ask(nodes | sheet.gradients(nodes))
         if not isinstance(answer, np.ndarray):
-            raise TypeError(f"expected an array, got {_kind(answer)}")
+            raise TypeError(f"expected an array, got {kind_of(answer)}")
         return nodes["J"], answer
 
     try:
