@@ -131,11 +131,14 @@ def feedback(grades: list[Grade]) -> list[str]:
     """Return the lines that say, for each hand-in, what is not right."""
     lines = []
     for grade in grades:
-        remarks = [verdict for verdict in grade.verdicts if verdict.state != "right"]
-        blank = [verdict.name for verdict in remarks if verdict.state == "blank"]
-        lines += [f"{grade.name}:", *(f"  {verdict}" for verdict in remarks if verdict.state == "wrong")]
-        lines += [f"  not filled yet: {', '.join(blank)}"] if blank else []
-        lines += ["  all is right"] if not remarks else []
+        names: dict[str, list[str]] = {}  # of the blanks of which the same is to be said
+        for verdict in grade.verdicts:
+            if verdict.state != "right":
+                names.setdefault(verdict.text, []).append(verdict.name)
+        lines.append(f"{grade.name}:")
+        for text, those in names.items():
+            lines.append(f"  {'all' if len(those) == len(grade.verdicts) else ', '.join(those)}: {text}")
+        lines += ["  all is right"] if not names else []
     return [*lines, ""]
 
 

@@ -55,8 +55,14 @@ class Verdict:
     line: int = 0
 
     def __str__(self) -> str:
-        text = {"right": "right", "blank": "not filled yet"}.get(self.state, f"line {self.line}: {self.message}")
-        return f"{self.name}: {text}"
+        return f"{self.name}: {self.text}"
+
+    @property
+    def text(self) -> str:
+        """What is to be said."""
+        if self.state == "wrong":
+            return f"line {self.line}: {self.message}" if self.line else self.message
+        return "right" if self.state == "right" else "not filled yet"
 
 
 def judge(

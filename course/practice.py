@@ -69,9 +69,7 @@ def _gradient(text: str) -> str:
 
 
 def _line(verdict: Verdict) -> str:
-    if verdict.state == "wrong":
-        return f"{verdict.name:4}  WRONG, line {verdict.line}: {verdict.message}."
-    return f"{verdict.name:4}  {verdict.state if verdict.state == 'right' else 'not filled yet'}"
+    return f"{verdict.name:4}  {f'WRONG, {verdict.text}.' if verdict.state == 'wrong' else verdict.text}"
 
 
 # ---- hints

@@ -41,11 +41,12 @@ class StatementError(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """A top statement: its tree, its code, the names that it gives a value or writes into."""
+    """A top statement: its tree, its code, the names that it gives a value or writes into, and those that it reads."""
 
     tree: ast.stmt
     code: CodeType
     bound: frozenset[str]
+    read: frozenset[str]
 
 
 class Statements:
@@ -122,7 +123,8 @@ class Statements:
         namespace = {**(surroundings or {}), **{key: copy.copy(value) for key, value in variables.items()}}
         for number, step in enumerate(self.steps[:stop]):
             changed = step.bound & settled.keys()
-            if not step.bound or step.bound - settled.keys():  # it does something else than what is known already
+            needed = step.bound & set().union(*(later.read for later in self.steps[number + 1 : stop]))
+            if not changed or needed - settled.keys():  # it does something else than what is known already
                 if name in step.bound and _is_blank(step.tree):
                     return ...
                 try:
@@ -169,7 +171,9 @@ def _before_return(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _step(statement: ast.stmt, filename: str) -> Step:
-    return Step(statement, compile(ast.Module([statement], []), filename, "exec"), frozenset(_bound(statement)))
+    code = compile(ast.Module([statement], []), filename, "exec")
+    read = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    return Step(statement, code, frozenset(_bound(statement)), frozenset(read))
 
 
 def _bound(statement: ast.stmt) -> set[str]:
