@@ -22,7 +22,7 @@ from nn.texttable import aligned
 
 from .naming import Verdict
 from .runner import SECONDS
-from .tasks import SheetTask, Task
+from .tasks import SheetTask, Task, task_of
 
 MARKS = {"right": "+", "blank": ".", "wrong": "-"}
 
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     add = parser.add_argument
     add("folders", nargs="+", type=Path, metavar="DIR", help="a hand-in")
+    add("--solution", type=Path, metavar="DIR", help="what `blank` wrote; without it, the task is the sheet of `new`")
     add("--points", type=Path, metavar="FILE", help='JSON, such as {"dW1": 10}; what it leaves out counts nothing')
     add("--json", type=Path, metavar="FILE", help="write the grades, as Gradescope takes them")
     add("--seconds", type=float, default=SECONDS, help="for one answer of a hand-in (default: %(default)g)")
@@ -79,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"expected the folder of a hand-in, got {folder}, which is none")
     if not arguments.seconds > 0:
         raise ValueError(f"--seconds expects a positive number, got {arguments.seconds}")
-    task = SheetTask()
+    task = task_of(arguments.solution) if arguments.solution else SheetTask()
     points = points_of(arguments.points, task)
     names = hand_in_names(arguments.folders)
     grades = []
@@ -145,7 +146,8 @@ def feedback(grades: list[Grade]) -> list[str]:
 def table(grades: list[Grade], points: dict[str, float]) -> list[str]:
     """Return the lines of the table: a hand-in a row, a blank a column."""
     total = sum(points.values())
-    rows = [["hand-in", "points", *points]]
+    classes = [name.partition(".")[0] for name in points]  # which say enough where no two are the same
+    rows = [["hand-in", "points", *(classes if len(set(classes)) == len(classes) else points)]]
     for grade in grades:
         states = {verdict.name: verdict.state for verdict in grade.verdicts}
         rows.append([grade.name, f"{grade.score:g}", *(MARKS[states.get(name, "wrong")] for name in points)])

@@ -37,12 +37,12 @@ FOR_ROWS = {
 }
 
 
-def hints(sheet: Sheet, blank: Blank) -> list[str]:
+def steps(sheet: Sheet, blank: Blank) -> list[str]:
     """Return the hints for a gradient, in the order in which they are given.
 
     Example:
         >>> from .gradients import BLANKS
-        >>> hints(Sheet("columns"), BLANKS[0])[0]
+        >>> steps(Sheet("columns"), BLANKS[0])[0]
         'dJ/dz3 has the shape of z3: a gradient has the shape of what it is by.'
     """
     node, child = blank.node, blank.child

@@ -97,9 +97,8 @@ def judge(
             return Verdict(blank.name, "wrong", "it has entries that are not finite (NaN or infinity)", line)
     values = [np.asarray(answer, float) for answer in answers]
     with np.errstate(all="ignore"):
-        text = _named(sheet, blank, points, values) or _by_gradcheck(sheet, blank, points[0], ask)
-    text = text or UNKNOWN.format(sheet.equations[blank.child], blank.node)
-    return Verdict(blank.name, "wrong", text, line)
+        words = _named(sheet, blank, points, values) or _by_gradcheck(sheet, blank, points[0], ask)
+    return Verdict(blank.name, "wrong", words or UNKNOWN.format(sheet.equations[blank.child], blank.node), line)
 
 
 def is_right(answer: Answer, right: np.ndarray, tolerance: float = TOLERANCE) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from .checking import check, form_of
 from .filling import Filling
 from .gradients import BLANKS, NAMES
-from .hints import hints
+from .hints import steps
 from .naming import Verdict
 from .sheet import Sheet
 
@@ -77,12 +77,12 @@ def _line(verdict: Verdict) -> str:
 
 def _give_hint(sheet: Sheet, name: str, path: Path) -> int:
     """Print the hints for a gradient that were given before, and one more; which were, a file beside train.py knows."""
-    steps = hints(sheet, BLANKS[NAMES.index(name)])
+    texts = steps(sheet, BLANKS[NAMES.index(name)])
     given = _given(path)
-    count = min(given.get(name, 0) + 1, len(steps))
-    for number, step in enumerate(steps[:count], 1):
-        print(f"Hint {number} of {len(steps)} for {name}: {step}")
-    if count < len(steps):
+    count = min(given.get(name, 0) + 1, len(texts))
+    for number, step in enumerate(texts[:count], 1):
+        print(f"Hint {number} of {len(texts)} for {name}: {step}")
+    if count < len(texts):
         print("For the next hint, ask again.")
     try:
         path.write_text(json.dumps(given | {name: count}), encoding="utf-8")

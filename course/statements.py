@@ -132,10 +132,10 @@ class Statements:
                 except Exception as error:  # a student's line raises anything
                     if name in step.bound:
                         text = explained(error, step.tree, namespace)
-                        if isinstance(error, NameError) and self.first.get(error.name, -1) >= number:
+                        if isinstance(error, NameError) and self.first.get(error.name or "", -1) >= number:
                             text += " yet: it is computed further down"
                         raise StatementError(text, self._line(error, step)) from error
-                changed = settled.keys()  # it may have written into any of them
+                changed = frozenset(settled)  # it may have written into any of them
             namespace.update({key: copy.copy(settled[key]) for key in changed if self.first[key] <= number})
         return namespace[name]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +11,9 @@ import numpy as np
 from .checking import check, form_of
 from .filling import check_arguments
 from .gradients import NAMES
+from .judging import judged
 from .naming import Verdict
+from .parts import Part, is_blank, line_of
 from .runner import FILE_SIZE, RemoteFilling, Runner, RunnerError
 from .sheet import Sheet
 from .statements import Statements
@@ -29,6 +32,25 @@ class Task(Protocol):
 
     def grade(self, folder: Path, rng: np.random.Generator, seconds: float) -> list[Verdict]:
         """Return the verdicts on a hand-in."""
+
+
+def task_of(solution: Path) -> Task:
+    """Return the task whose solution `blank` has written into a folder.
+
+    Raises:
+        ValueError: for a folder that is none of these.
+    """
+    if (solution / "train.py").is_file() and not (solution / "task.json").exists():
+        return SheetTask()
+    try:
+        content = json.loads((solution / "task.json").read_text(encoding="utf-8"))
+        parts = [
+            Part(**{**fields, "args": tuple(fields["args"]), "inputs": tuple(fields["inputs"])})
+            for fields in content["parts"]
+        ]
+        return PartsTask(solution, parts, content["points"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{solution} holds no solution that `python -m course blank` wrote: {error}") from None
 
 
 class SheetTask:
@@ -55,6 +77,42 @@ class SheetTask:
             return [Verdict(name, "wrong", str(error), error.line) for name in NAMES]
         except LookupError as error:
             return [Verdict(name, "wrong", str(error.args[0])) for name in NAMES]
+
+
+class PartsTask:
+    """Blanks in files, with the solution in a folder.
+
+    Args:
+        solution: the folder.
+        parts: the blanks.
+        points: how many each is worth, by name.
+    """
+
+    def __init__(self, solution: Path, parts: list[Part], points: dict[str, float]) -> None:
+        self.solution, self.parts, self.points = solution, parts, points
+
+    def grade(self, folder: Path, rng: np.random.Generator, seconds: float) -> list[Verdict]:
+        """Return the verdicts on a hand-in, one a blank."""
+        verdicts = []
+        for name in dict.fromkeys(part.file for part in self.parts):
+            parts = [part for part in self.parts if part.file == name]
+            try:
+                file = hand_in_file(folder, name)
+                source = source_of(file)
+                with Runner(self.solution / name, "calls") as right, Runner(file, "calls", seconds) as tried:
+                    for part in parts:
+                        if is_blank(source, part.blank):
+                            verdicts.append(Verdict(part.blank, "blank"))
+                        else:
+                            message, line = judged(part, right, tried, rng) or ("", 0)
+                            state = "wrong" if message else "right"
+                            line = line or line_of(source, part.blank)
+                            verdicts.append(Verdict(part.blank, state, message, line))
+            except RunnerError as error:
+                verdicts += [Verdict(part.blank, "wrong", str(error), error.line) for part in parts]
+            except LookupError as error:
+                verdicts += [Verdict(part.blank, "wrong", str(error.args[0])) for part in parts]
+        return verdicts
 
 
 def hand_in_file(folder: Path, name: str) -> Path:
