@@ -165,7 +165,10 @@ def blanked(source: str, parts: list[Part]) -> str:
 
 def _region(function: ast.FunctionDef, lines: list[str]) -> tuple[int, int]:
     """Return where the lines begin and end that become a blank: between the markers, or else below the docstring."""
-    inside = range(function.lineno, function.end_lineno or function.lineno)
+    end = function.end_lineno or function.lineno
+    while end < len(lines) and re.fullmatch(r"\s*(#.*)?\s*", lines[end]):
+        end += 1  # comments below the last statement, such as the second marker
+    inside = range(function.lineno, end)
     begins = [number for number in inside if BEGIN.fullmatch(lines[number])]
     ends = [number for number in inside if END.fullmatch(lines[number])]
     if begins and ends and begins[0] < ends[-1]:

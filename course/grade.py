@@ -138,7 +138,7 @@ def feedback(grades: list[Grade]) -> list[str]:
                 names.setdefault(verdict.text, []).append(verdict.name)
         lines.append(f"{grade.name}:")
         for text, those in names.items():
-            lines.append(f"  {'all' if len(those) == len(grade.verdicts) else ', '.join(those)}: {text}")
+            lines.append(f"  {'all' if len(those) == len(grade.verdicts) > 1 else ', '.join(those)}: {text}")
         lines += ["  all is right"] if not names else []
     return [*lines, ""]
 

@@ -51,7 +51,7 @@ def judged(part: Part, right: Runner, tried: Runner, rng: np.random.Generator) -
             return str(error), 0
         if "error" in got:
             return str(got["error"]), int(got.get("line") or 0)
-        if found := _difference(expected, got.get("answer")):
+        if found := _difference(part, expected, got.get("answer")):
             if found.startswith("the gradient") and (words := _by_gradcheck(part, request, tried)):
                 return words, 0
             return found, 0
@@ -62,7 +62,7 @@ def _drawn_like(output: Any, rng: np.random.Generator) -> Any:
     return np.asarray(rng.standard_normal(output.shape)) if isinstance(output, np.ndarray) else None
 
 
-def _difference(expected: dict[str, Any], got: Any) -> str | None:
+def _difference(part: Part, expected: dict[str, Any], got: Any) -> str | None:
     """Say where an answer differs from the solution's; None where it does not."""
     if not isinstance(got, dict):
         return "it gives no answer that can be read"
@@ -72,20 +72,22 @@ def _difference(expected: dict[str, Any], got: Any) -> str | None:
         for name, leaf in leaves.items():
             text = _wrong(leaf, values.get(name))
             if text:
-                return f"{_titled(key, name)} {text}"
+                return f"{_titled(part, key, name)} {text}"
         if len(values) != len(leaves):
-            return f"{_titled(key, key)}: expected {len(leaves)}, got {len(values)}"
+            return f"{_titled(part, key, key)}: expected {len(leaves)}, got {len(values)}"
     return None
 
 
-def _titled(key: str, name: str) -> str:
+def _titled(part: Part, key: str, name: str) -> str:
     """Return what to call a part of an answer."""
     place = name.removeprefix(key).strip("[].'")
     if key == "output":
         return "the output"
     if key == "steps":
         return f"the weight after step {int(place or 0) + 1}"
-    return f"the gradient of {'input ' if key == 'inputs' else ''}{place}"
+    if key == "inputs" and place:
+        return f"the gradient of {part.names[int(place)]}"
+    return f"the gradient of {place}" if place else "the number of gradients"
 
 
 def _wrong(right: Any, value: Any) -> str | None:
@@ -117,10 +119,9 @@ class CallSubject(Subject):
 
     def __init__(self, part: Part, request: dict[str, Any], runner: Runner) -> None:
         self.part, self.request, self.runner = part, request, runner
-        names = [f"input {number}" if len(part.inputs) > 1 else "input" for number in range(len(part.inputs))]
-        super().__init__(part.name, dict(zip(names, request["inputs"], strict=True)), request["parameters"])
-        if len(names) > 1 and part.kind == "module":
-            self.optional = {names[-1]: "a target: no gradient"}
+        super().__init__(part.name, dict(zip(part.names, request["inputs"], strict=True)), request["parameters"])
+        if len(part.names) > 1 and part.kind == "module":
+            self.optional = {part.names[-1]: "a target: no gradient"}
 
     def instance(self) -> Pull:
         """Return a run of forward, and of both passes."""

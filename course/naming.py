@@ -394,10 +394,10 @@ SLIPS = {"output": _of_output, "bias": _of_bias, "weight": _of_weight, "linear":
 
 def _by_gradcheck(sheet: Sheet, blank: Blank, point: Arrays, ask: Callable[[Arrays], Answer]) -> str | None:
     """Check the filling as the gradient of J by its own node, and return what the gradient checker makes of it."""
-    leaves = {name: point[name] for name in LEAVES if name != blank.node}
+    leaves = {name: point[name] for name in LEAVES}
 
     def loss(node: np.ndarray) -> tuple[float, np.ndarray]:
-        nodes = sheet.nodes({**leaves, blank.node: node}, {blank.node: node})
+        nodes = sheet.nodes(leaves, {blank.node: node})
         answer = ask(nodes | sheet.gradients(nodes))
         if not isinstance(answer, np.ndarray):
             raise TypeError(f"expected an array, got {kind_of(answer)}")

@@ -25,6 +25,7 @@ class Part:
         kwargs: its arguments by keyword.
         inputs: what is drawn: "4,3" for a shape, "4<3" for integers below 3, "4,3:0..1" for numbers between 0 and 1.
         backward: of a function, the one that goes back through it; "" for none.
+        names: of the inputs.
     """
 
     file: str
@@ -35,6 +36,7 @@ class Part:
     kwargs: dict[str, Any]
     inputs: tuple[str, ...]
     backward: str = ""
+    names: tuple[str, ...] = ()
 
     def draw(self, rng: np.random.Generator) -> list[np.ndarray]:
         """Draw the inputs."""
@@ -84,6 +86,7 @@ def part_of(source: str, file: str, target: str, inputs: tuple[str, ...]) -> Par
         >>> part_of("class Scale:\\n    def backward(self, g): ...", "a.py", "Scale(3).backward", ("4,3",)).args
         (3,)
     """
+    inputs = inputs or ("4,3",)
     owner, _, method = target.rpartition(".") if target.count(".") and not target.endswith(")") else ("", "", target)
     name, args, kwargs = called(owner or method)
     blank = f"{name}.{method}" if owner else name
@@ -94,9 +97,19 @@ def part_of(source: str, file: str, target: str, inputs: tuple[str, ...]) -> Par
         stem = name.removesuffix("_backward").removesuffix("_forward")
         paired = find(source, f"{stem}_forward") is not None and find(source, f"{stem}_backward") is not None
         first, second = (f"{stem}_forward", f"{stem}_backward") if paired and stem != name else (name, "")
-        return Part(file, blank, "function", first, (), {}, inputs or ("4,3",), second)
+        return Part(file, blank, "function", first, (), {}, inputs, second, _arguments(source, first, len(inputs)))
     kind = "optimizer" if find(source, f"{name}.update") or find(source, f"{name}.step") else "module"
-    return Part(file, blank, kind, name, args, kwargs, inputs or ("4,3",))
+    names = _arguments(source, f"{name}.forward", len(inputs))
+    return Part(file, blank, kind, name, args, kwargs, inputs, names=names)
+
+
+def _arguments(source: str, blank: str, count: int) -> tuple[str, ...]:
+    """Return what a function calls its inputs, where it takes so many."""
+    function = find(source, blank)
+    names = [argument.arg for argument in function.args.args if argument.arg != "self"] if function else []
+    if len(names) != count:
+        names = [f"input {number}" if count > 1 else "input" for number in range(count)]
+    return tuple(names)
 
 
 def called(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:

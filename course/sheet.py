@@ -57,7 +57,7 @@ class Sheet:
 
     def nodes(self, leaves: Arrays, replaced: Arrays | None = None) -> Arrays:
         """Return all nodes of the graph, the loss J too; `replaced` holds nodes that are set to other values."""
-        return {**leaves, **self.forward.values(leaves, vars(self.solution), replaced)}
+        return {**leaves, **(replaced or {}), **self.forward.values(leaves, vars(self.solution), replaced)}
 
     def gradients(self, nodes: Arrays) -> Arrays:
         """Return the gradient of J by each node, under its name with a d in front."""

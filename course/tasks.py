@@ -45,7 +45,7 @@ def task_of(solution: Path) -> Task:
     try:
         content = json.loads((solution / "task.json").read_text(encoding="utf-8"))
         parts = [
-            Part(**{**fields, "args": tuple(fields["args"]), "inputs": tuple(fields["inputs"])})
+            Part(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
             for fields in content["parts"]
         ]
         return PartsTask(solution, parts, content["points"])
