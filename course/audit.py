@@ -27,14 +27,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 from nn.texttable import aligned
 
-from .mistakes import Mistake, mistakes
+from .auditing import Mistake, plant
 
 ROOT = Path(__file__).resolve().parents[1]
-CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from course.trial import main; del sys.path[0]; main()"
+CHILD = "import sys; sys.path.insert(0, sys.argv[1]); from course.auditing.trial import main; del sys.path[0]; main()"
 PROCESSES = 2
 SLOWER = 10  # times the time that the tests take on the reference, after which a wrong answer counts as caught
 LEAST_SECONDS = 5.0
@@ -93,7 +93,7 @@ def _positive(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Audit the tests, print what was found, and return the exit status."""
     with tqdm(total=arguments.most, unit="mistake", leave=False, disable=None) as bar:
-        found = audit(arguments.reference, arguments.tests, arguments.most, arguments.seconds, bar)
+        found = audit_tests(arguments.reference, arguments.tests, arguments.most, arguments.seconds, bar)
     print(report(found, arguments.reference))
     return 1 if found.survivors else 0
 
@@ -125,7 +125,7 @@ def report(found: Audit, reference: Path) -> str:
     return "\n\n".join(parts)
 
 
-def audit(reference: Path, tests: Path, most: int, seconds: float, bar: Any = None) -> Audit:
+def audit_tests(reference: Path, tests: Path, most: int, seconds: float, bar: Any = None) -> Audit:
     """Plant mistakes in a reference, and run its tests on each.
 
     Args:
@@ -145,7 +145,7 @@ def audit(reference: Path, tests: Path, most: int, seconds: float, bar: Any = No
     with tempfile.TemporaryDirectory() as scratch:
         desk = Desk(reference.resolve(), tests.resolve(), source, scratch)
         first, took = desk.tried_on_reference(seconds)
-        planted = [mistake for mistake in mistakes(source) if mistake.function in first["ran"]]
+        planted = [mistake for mistake in plant(source) if mistake.function in first["ran"]]
         if not planted:
             raise ValueError(f"{reference} has no function in which a mistake could be planted")
         tried, proven = 0, []

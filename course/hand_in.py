@@ -30,10 +30,7 @@ from nn.graph.tikz import PREAMBLE, graph_tikz
 from nn.mathematics.notation import Shown, shown, split_name
 from nn.mathematics.trees import names_in
 
-from .answers import Answer, HandIn, UnreadableError, outer, read
-from .layout import is_data, is_target
-from .measured import Measured, laid_out
-from .slips import verdict
+from .paper import Answer, HandIn, Measured, UnreadableError, is_data, is_target, laid_out, outer, read, verdict
 
 TITLE = "The computing graph of J, and its gradients"
 

@@ -23,11 +23,20 @@ import numpy as np
 
 from nn.mathematics.trees import names_in, nodes
 
-from .answers import HandIn, UnreadableError, outer, read, read_expression
 from .hand_in import read_file
-from .layout import is_data, is_target
-from .measured import Measured, laid_out
-from .slips import shown, verdict
+from .paper import (
+    HandIn,
+    Measured,
+    UnreadableError,
+    is_data,
+    is_target,
+    laid_out,
+    outer,
+    read,
+    read_expression,
+    shown,
+    verdict,
+)
 
 SHEET = """z1 = W0 @ x + b0
 a1 = np.maximum(z1, 0)

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from course.audit import audit
-from course.inputs import Array, Recorder, chain_of, variants
-from course.mistakes import mistakes
+from course.audit import audit_tests
+from course.auditing.calls import Array, Recorder
+from course.auditing.mistakes import plant
+from course.auditing.variants import chain_of, varied
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -99,7 +100,7 @@ def passes(reference: str, test: str) -> bool:
 
 
 def test_pooling_at_its_own_stride_cannot_tell_assignment_from_accumulation(files):
-    found = audit(*files(POOLING, POOLING_TESTS), most=8, seconds=60)
+    found = audit_tests(*files(POOLING, POOLING_TESTS), most=8, seconds=60)
     assert found.proven == 8 and found.tests == 1
     survivor = {survivor.mistake.said: survivor for survivor in found.survivors}["= stands for +="]
     assert survivor.mistake.function == "pool_backward"
@@ -199,7 +200,7 @@ BY_PYTEST = """
 
 @pytest.mark.parametrize("style", STYLES)
 def test_tests_of_every_style_are_run(files, style):
-    found = audit(*files(LAYER, STYLES[style]), most=6, seconds=60)
+    found = audit_tests(*files(LAYER, STYLES[style]), most=6, seconds=60)
     said = {survivor.mistake.said: survivor for survivor in found.survivors}
     assert {"= stands for +=", "x[i] += v stands for np.add.at(x, i, v)"} <= said.keys()
     assert len(said) < found.proven == 6, "something is caught"
@@ -209,7 +210,7 @@ def test_tests_of_every_style_are_run(files, style):
 
 
 def test_pytest_runs_what_only_it_can(files):
-    found = audit(*files(LAYER, BY_PYTEST), most=1, seconds=60)
+    found = audit_tests(*files(LAYER, BY_PYTEST), most=1, seconds=60)
     assert [survivor.mistake.function for survivor in found.survivors] == ["look_up_back"]
     assert (found.tests, found.untested) == (2, ["Layer"])
 
@@ -245,7 +246,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("line", "mistake"), KINDS)
 def test_a_mistake_of_each_kind_is_planted(line, mistake):
-    planted = mistakes(f"def backward(g, x):\n    {line}\n")
+    planted = plant(f"def backward(g, x):\n    {line}\n")
     assert mistake in [each.after for each in planted]
     for each in planted:
         ast.parse(each.source)
@@ -254,7 +255,7 @@ def test_a_mistake_of_each_kind_is_planted(line, mistake):
 
 def test_the_lines_around_a_mistake_stay():
     text = "# é\ndef f(x):\n    y = (x\n         + 1)  # why\n    return -y  # ½\n"
-    for mistake in mistakes(text):
+    for mistake in plant(text):
         assert len(mistake.source.splitlines()) == 5
         assert mistake.source.startswith("# é\ndef f(x):\n")
 
@@ -262,7 +263,7 @@ def test_the_lines_around_a_mistake_stay():
 def test_gradients_come_first_and_no_function_is_left_out():
     text = "".join(f"def forward_{k}(x, w):\n    return x + w\n\n" for k in range(12))
     text += "def look_up_backward(g, i):\n    dw = 0\n    dw += g\n    return -dw\n"
-    planted = mistakes(text)
+    planted = plant(text)
     assert planted[0].function == "look_up_backward"
     assert len({mistake.function for mistake in planted[:14]}) == 13
 
@@ -313,7 +314,7 @@ def test_inputs_are_varied_as_the_issue_of_each_mistake_needs():
     text = "def f(x, i, stride, mode): return x[i] * stride"
     recorder = recorded(text, "f(np.array([[1.0, -2.0], [3.0, 4.0], [5.0, 6.0]]), np.array([0, 2]), 2, 'train')")
     (call,) = recorder.calls
-    chains = list(variants(chain_of(call, recorder.calls)))
+    chains = list(varied(chain_of(call, recorder.calls)))
     codes = [chain.code() for chain in chains]
     assert "f(x, i, 2, 'train')" in codes[0] and "i = rng.integers(3, size=(2,))" in codes[0]
     assert any("i = np.full((2,), 2)" in code for code in codes), "a repeated index"
@@ -359,7 +360,7 @@ REFUSED = {
 @pytest.mark.parametrize(("reference", "tests", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_audited_is_refused(files, reference, tests, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        audit(*files(reference, tests), most=2, seconds=1)
+        audit_tests(*files(reference, tests), most=2, seconds=1)
 
 
 def test_files_that_are_not_there(tmp_path, files):
@@ -370,11 +371,11 @@ def test_files_that_are_not_there(tmp_path, files):
         ((reference, reference), "expected two files"),
     ):
         with pytest.raises(ValueError, match=message):
-            audit(*pair, most=2, seconds=5)
+            audit_tests(*pair, most=2, seconds=5)
 
 
 def test_a_mistake_that_never_ends_holds_nobody_up(files, monkeypatch):
     monkeypatch.setattr("course.audit.PROOF_SECONDS", 0.5)
     reference = "def grad(n):\n    while n > 0:\n        n -= 1\n    return n\n"
-    found = audit(*files(reference, "import layers\nassert layers.grad(3) == 0"), most=3, seconds=60)
+    found = audit_tests(*files(reference, "import layers\nassert layers.grad(3) == 0"), most=3, seconds=60)
     assert found.tests == 1

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from course.answers import UnreadableError, read, read_expression
 from course.hand_in import check
-from course.measured import laid_out
+from course.paper.answers import read, read_expression
+from course.paper.measured import laid_out
+from course.paper.reader import UnreadableError
+from course.paper.slips import verdict
 from course.quiz import SHEET, Quiz
-from course.slips import verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -17,8 +17,10 @@ from nn.mathematics.program import EquationError, Line
 from nn.mathematics.run import Walker
 from nn.mathematics.trees import names_in, nodes
 
-from .answers import CLASS_AXIS, HandIn, UnreadableError
+from .answers import HandIn
+from .expressions import CLASS_AXIS
 from .layout import LAYOUTS, Layout, MisfitError, Shapes, is_target
+from .reader import UnreadableError
 
 STEP = 1e-5
 TOLERANCE = 1e-6  # of the largest entry; differences are right to about 1e-9

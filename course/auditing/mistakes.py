@@ -63,7 +63,7 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
                     yield f"{node.name}.{method.name}", method
 
 
-def mistakes(source: str) -> list[Mistake]:
+def plant(source: str) -> list[Mistake]:
     """Return all mistakes that can be planted in a file, such that the first ones are of many functions and kinds.
 
     Raises:
@@ -71,7 +71,7 @@ def mistakes(source: str) -> list[Mistake]:
 
     Example:
         >>> source = "def backward(g, x):\\n    return g * (x > 0)\\n"
-        >>> for mistake in mistakes(source)[:3]:
+        >>> for mistake in plant(source)[:3]:
         ...     print(f"{mistake.said}: {mistake.after}")
         the factor x > 0 was left out: return g
         the factor g was left out: return (x > 0)

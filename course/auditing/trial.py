@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from .inputs import Differences, Recorder
+from .calls import Recorder
+from .witness import Differences
 
 RECORDER = "__handgrad_recorder__"  # the name under which the reference, while it is recorded, finds the recorder
 
