@@ -64,6 +64,7 @@ class Audit(NamedTuple):
         survivors: those that passed.
         tests: how many tests there are.
         untested: functions and classes of the reference that no test reaches.
+        module: the name under which the tests import the reference.
     """
 
     planted: int
@@ -71,6 +72,7 @@ class Audit(NamedTuple):
     survivors: list[Survivor]
     tests: int
     untested: list[str]
+    module: str
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +94,7 @@ def _positive(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Audit the tests, print what was found, and return the exit status."""
-    with tqdm(total=arguments.most, unit="mistake", leave=False, disable=None) as bar:
+    with tqdm(total=arguments.most, desc="planting", unit="mistake", leave=False, disable=None) as bar:
         found = audit_tests(arguments.reference, arguments.tests, arguments.most, arguments.seconds, bar)
     print(report(found, arguments.reference))
     return 1 if found.survivors else 0
@@ -112,7 +114,7 @@ def report(found: Audit, reference: Path) -> str:
         names = sorted({mistake.function.partition(".")[0] for mistake, _, _ in found.survivors})
         parts.append(
             f"Tests that would have caught them, with the numbers of {reference.name}, to be pasted in below "
-            f"`import numpy as np` and `from {reference.stem} import {', '.join(names)}`:"
+            f"`import numpy as np` and `from {found.module} import {', '.join(names)}`:"
         )
         reasons: dict[str, dict[str, None]] = {}  # by test, since one may catch several
         for mistake, said, test in found.survivors:
@@ -154,12 +156,12 @@ def audit_tests(reference: Path, tests: Path, most: int, seconds: float, bar: An
             if witness is not None:
                 proven.append((planted[number], witness))
                 if bar is not None:
-                    bar.set_description(f"{len(proven)} proven")
+                    bar.update()
             if len(proven) == most:
                 break
         if bar is not None:
             bar.reset(total=len(proven))
-            bar.set_description("tests")
+            bar.set_description("testing")
         limit = min(seconds, max(LEAST_SECONDS, SLOWER * took))
         survivors = []
         with ThreadPoolExecutor(PROCESSES) as pool:
@@ -173,7 +175,7 @@ def audit_tests(reference: Path, tests: Path, most: int, seconds: float, bar: An
     names = [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     untested = [name for name in names if name not in called and not name.startswith("_")]
     survivors.sort(key=lambda survivor: survivor.mistake.line)
-    return Audit(tried, len(proven), survivors, first["tests"], untested)
+    return Audit(tried, len(proven), survivors, first["tests"], untested, first["module"])
 
 
 def _read(path: Path, what: str) -> str:

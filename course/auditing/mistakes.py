@@ -87,7 +87,7 @@ def plant(source: str) -> list[Mistake]:
             if _is_python(after):
                 shown = after.splitlines()[line - 1].strip()
                 kinds.setdefault(kind, []).append(Mistake(name, line, kind, said, shown, after))
-        each = _in_turn(kinds.values())
+        each = [*kinds.pop("= for +=", ()), *_in_turn(kinds.values())]  # what tests see the least comes first
         if any(word in name.lower() for word in GRADIENTS):  # two for each one elsewhere
             first += [each[::2], each[1::2]]
         else:
@@ -153,7 +153,7 @@ def _target(node: ast.Assign | ast.AugAssign) -> ast.expr:
 
 def _siblings(function: Function) -> dict[str, str]:
     """Return for each variable one that was unpacked beside it, or the next argument of the function."""
-    groups = [[argument.arg for argument in function.args.args if argument.arg != "self"]]
+    groups = [[argument.arg for argument in function.args.args]]
     assigned = [node.targets[0] for node in ast.walk(function) if isinstance(node, ast.Assign)]
     groups += [
         [n.id for n in target.elts if isinstance(n, ast.Name)] for target in assigned if isinstance(target, ast.Tuple)
@@ -161,7 +161,7 @@ def _siblings(function: Function) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for group in groups:
         for name, other in zip(group, [*group[1:], *group[:1]], strict=True):
-            if name != other and "_" not in (name, other):
+            if name != other and not {"_", "self", "cache", "config"} & {name, other} and "param" not in name + other:
                 pairs.setdefault(name, other)
     return pairs
 

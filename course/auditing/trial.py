@@ -51,7 +51,13 @@ def main() -> None:
     _put_in_place(reference, f"{task['source']}\n__import__({RECORDER!r}).watch(globals())\n")
     failures, count = run_tests(tests)
     recorder.is_on = False
-    answer(failures=failures, tests=count, called=bool(recorder.calls), ran=sorted(recorder.ran))
+    answer(
+        failures=failures,
+        tests=count,
+        called=bool(recorder.calls),
+        ran=sorted(recorder.ran),
+        module=recorder.module.get("__name__"),
+    )
     if failures or not recorder.calls:
         return
     warnings.simplefilter("ignore")
