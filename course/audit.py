@@ -17,6 +17,7 @@ import argparse
 import ast
 import json
 import queue
+import re
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,7 @@ class Audit(NamedTuple):
         tests: how many tests there are.
         untested: functions and classes of the reference that no test reaches.
         module: the name under which the tests import the reference.
+        names: the functions and classes of the reference.
     """
 
     planted: int
@@ -73,6 +75,7 @@ class Audit(NamedTuple):
     tests: int
     untested: list[str]
     module: str
+    names: list[str]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +114,8 @@ def report(found: Audit, reference: Path) -> str:
         rows = [("line", "function", "what was planted", "as it stands then")]
         rows += [(str(m.line), m.function, m.said, m.after) for m, _, _ in found.survivors]
         parts.append("\n".join(aligned(rows, "><<<")))
-        names = sorted({mistake.function.partition(".")[0] for mistake, _, _ in found.survivors})
+        text = "\n".join(survivor.test for survivor in found.survivors)
+        names = sorted(name for name in found.names if re.search(rf"\b{name}\(", text))
         parts.append(
             f"Tests that would have caught them, with the numbers of {reference.name}, to be pasted in below "
             f"`import numpy as np` and `from {found.module} import {', '.join(names)}`:"
@@ -175,7 +179,7 @@ def audit_tests(reference: Path, tests: Path, most: int, seconds: float, bar: An
     names = [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
     untested = [name for name in names if name not in called and not name.startswith("_")]
     survivors.sort(key=lambda survivor: survivor.mistake.line)
-    return Audit(tried, len(proven), survivors, first["tests"], untested, first["module"])
+    return Audit(tried, len(proven), survivors, first["tests"], untested, first["module"], names)
 
 
 def _read(path: Path, what: str) -> str:

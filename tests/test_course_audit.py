@@ -331,6 +331,14 @@ def run(*arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
+def test_what_is_printed_can_be_pasted_in(files):
+    reference, tests = files(POOLING, POOLING_TESTS)
+    done = run(reference, tests, "--most", 1)
+    heading, _, pasted = done.stdout.partition(":\n\n# line")
+    assert heading.endswith("`import numpy as np` and `from layers import pool_backward, pool_forward`")
+    assert passes(POOLING, "# line" + pasted)
+
+
 def test_the_command_prints_a_table_and_tests_to_paste(files):
     reference, tests = files(LAYER, STYLES["functions"])
     done = run(reference, tests, "--most", 2)
@@ -338,6 +346,7 @@ def test_the_command_prints_a_table_and_tests_to_paste(files):
     assert "2 proven to change what a function gives: 0 caught by the 2 tests, 2 not." in done.stdout
     assert "self.dw = (g * self.x).sum(axis=0)" in done.stdout
     assert "def test_layer_backward_1():" in done.stdout
+    assert "No test" not in done.stdout
     assert "`import numpy as np` and `from layers import Layer`" in done.stdout
 
 
