@@ -14,6 +14,7 @@ from course.audit import audit_tests
 from course.auditing.calls import Array, Recorder
 from course.auditing.mistakes import plant
 from course.auditing.variants import chain_of, varied
+from course.auditing.witness import Differences
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -269,7 +270,7 @@ def test_gradients_come_first_and_no_function_is_left_out():
 
 
 def recorded(text: str, calls: str) -> Recorder:
-    module: dict = {"__name__": "layers", "np": np}
+    module: dict = {"__name__": "layers", "__file__": "layers.py", "np": np}
     exec(textwrap.dedent(text), module)
     recorder = Recorder()
     recorder.watch(module)
@@ -308,6 +309,26 @@ def test_arguments_that_are_given_again_are_the_same():
 def test_a_call_of_the_same_kind_is_noted_once():
     recorder = recorded(PAIR, "for k in range(50): forward(np.full((2, 3), -k / 2), np.ones((3, 4)))")
     assert len(recorder.calls) == 1
+
+
+PROVEN = {  # what makes the input special on which a mistake shows; None if there is no such input
+    "the same for all inputs": ("s = x - x.max()\n    return np.exp(s) / np.exp(s).sum()", "- became +", None),
+    "zeros": ("return 1.0 * (x > 0)", "> became >=", "small whole numbers, so that zeros and ties occur"),
+    "another number of samples": ("return x / x.shape[0]", "shape[1] stands for shape[0]", ""),
+    "rounding": ("return x + 1e-12 * x", "the term 1e-12 * x was left out", None),
+}
+
+
+@pytest.mark.parametrize(("text", "said", "special"), PROVEN.values(), ids=PROVEN)
+def test_a_mistake_is_proven_or_thrown_away(text, said, special):
+    text = f"import numpy as np\ndef f(x):\n    {text}\n"
+    recorder = recorded(text, "f(np.array([[1.5, -2.0, 0.5], [3.0, 4.0, -1.0]]))")
+    recorder.is_on = False
+    (mistake,) = [mistake for mistake in plant(text) if mistake.said == said]
+    witness = Differences(recorder, text).witness("f", mistake.source)
+    assert (witness and witness.said) == special
+    if witness:
+        assert passes(text, witness.test) and not passes(mistake.source, witness.test)
 
 
 def test_inputs_are_varied_as_the_issue_of_each_mistake_needs():
