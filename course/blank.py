@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the task and its solution, and return the exit status."""
     first = arguments.targets[0]
     folder = arguments.folder or Path(first if first in {"mlp", *SETS} else Path(first.partition(":")[0]).stem)
-    solution = arguments.solution or folder.with_name(f"{folder.name}-solution")
+    solution = arguments.solution or folder.parent / f"{folder.name}-solution"
     for path in (folder, solution):
         if path.exists():
             raise ValueError(
