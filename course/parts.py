@@ -38,6 +38,11 @@ class Part:
     backward: str = ""
     names: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Part:
+        """Return the part whose fields a JSON text holds, where tuples are lists."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+
     def draw(self, rng: np.random.Generator) -> list[np.ndarray]:
         """Draw the inputs."""
         return [drawn(text, rng) for text in self.inputs]

@@ -44,11 +44,7 @@ def task_of(solution: Path) -> Task:
         return SheetTask()
     try:
         content = json.loads((solution / "task.json").read_text(encoding="utf-8"))
-        parts = [
-            Part(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
-            for fields in content["parts"]
-        ]
-        return PartsTask(solution, parts, content["points"])
+        return PartsTask(solution, [Part.of(fields) for fields in content["parts"]], content["points"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{solution} holds no solution that `python -m course blank` wrote: {error}") from None
 
