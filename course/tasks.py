@@ -95,7 +95,9 @@ class PartsTask:
             try:
                 file = hand_in_file(folder, name)
                 source = source_of(file)
-                with Runner(self.solution / name, "calls") as right, Runner(file, "calls", seconds) as tried:
+                withheld = [(part.origin, part.name, part.blank.rpartition(".")[2]) for part in parts if part.origin]
+                solution = Runner(self.solution / name, "calls")
+                with solution as right, Runner(file, "calls", seconds, withheld) as tried:
                     for part in parts:
                         if is_blank(source, part.blank):
                             verdicts.append(Verdict(part.blank, "blank"))

@@ -138,6 +138,16 @@ def test_a_ready_set_is_handed_out_and_graded(here, name):
     assert [key for key, test in tests.items() if test["status"] == "failed"] == [blank]
 
 
+def test_a_hand_in_that_asks_handgrad_for_the_solution_gets_none(here):
+    assert main(["blank", "layers"]) == 0
+    shutil.copytree(here / "layers-solution", here / "hand-in")
+    source = (here / "layers-solution" / "activation.py").read_text()
+    changed = source.replace("return g * (y != 0)", "import nn; return nn.ReLU.backward(self, g)")
+    tests = graded(here / "layers-solution", changed, "activation.py")
+    assert "asks handgrad itself for the solution" in tests["ReLU.backward"]["output"]
+    assert tests["Tanh.backward"]["status"] == "passed"
+
+
 def test_the_sheet_is_a_ready_set_too(here, capsys):
     assert main(["blank", "mlp"]) == 0
     assert main(["grade", "mlp-solution", "--solution", "mlp-solution"]) == 0
