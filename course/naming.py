@@ -165,7 +165,11 @@ def factor(values: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> floa
     """
     if any(a.shape != np.shape(b) for a, b in zip(values, expected, strict=True)):
         return None
-    a, b = (np.concatenate([np.ravel(array) for array in arrays]) for arrays in (values, expected))
+    sizes = [np.abs(b).max() or np.abs(a).max() or 1.0 for a, b in zip(values, expected, strict=True)]
+    a, b = (  # each point counts alike, whether numbers are large or small there
+        np.concatenate([np.ravel(array) / size for array, size in zip(arrays, sizes, strict=True)])
+        for arrays in (values, expected)
+    )
     square = b @ b
     c = float(a @ b / square) if square else 0.0
     return c if c and np.abs(a - c * b).max() <= FLOAT32 * np.abs(a).max() else None
