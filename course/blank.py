@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the task and its solution, and return the exit status."""
     first = arguments.targets[0]
     folder = arguments.folder or Path(first if first in {"mlp", *SETS} else Path(first.partition(":")[0]).stem)
-    solution = arguments.solution or folder.with_name(f"{folder.name}-solution")
+    solution = arguments.solution or folder.parent / f"{folder.name}-solution"
     for path in (folder, solution):
         if path.exists():
             raise ValueError(
@@ -61,10 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     sources: dict[str, str] = {}
     parts: list[Part] = []
     for target in arguments.targets:
-        for path, name, inputs in _places(target, tuple(arguments.shape)):
+        for path, name, inputs, origin in _places(target, tuple(arguments.shape)):
             if path.name not in sources:
                 sources[path.name] = standalone(path)
-            parts.append(part_of(sources[path.name], path.name, name, inputs))
+            parts.append(part_of(sources[path.name], path.name, name, inputs, origin))
     task = {"parts": [asdict(part) for part in parts], "points": {part.blank: POINTS for part in parts}}
     _try(parts, sources)
     blanks = {name: blanked(source, [part for part in parts if part.file == name]) for name, source in sources.items()}
@@ -76,16 +76,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _places(target: str, shapes: tuple[str, ...]) -> list[tuple[Path, str, tuple[str, ...]]]:
-    """Return the file, the name in it, and the inputs, of each blank that a target stands for."""
+def _places(target: str, shapes: tuple[str, ...]) -> list[tuple[Path, str, tuple[str, ...], str]]:
+    """Return the file, the name in it, the inputs and the origin of each blank that a target stands for."""
     if target in SETS:
-        return [(HOME / path, name, inputs) for path, name, inputs in SETS[target]]
+        return [
+            (HOME / path, name, inputs, path.removesuffix(".py").replace("/", "."))
+            for path, name, inputs in SETS[target]
+        ]
     path, colon, name = target.partition(":")
     if not (path and colon and name):
         raise ValueError(f"expected one of the sets mlp, {', '.join(SETS)}, or FILE:Class.method, got {target}")
     if not Path(path).is_file():
         raise ValueError(f"there is no file {path}")
-    return [(Path(path), name, shapes)]
+    return [(Path(path), name, shapes, "")]
 
 
 def _try(parts: list[Part], sources: dict[str, str]) -> None:

@@ -96,8 +96,9 @@ def judge(
         if not np.isfinite(answer).all():
             return Verdict(blank.name, "wrong", "it has entries that are not finite (NaN or infinity)", line)
     values = [np.asarray(answer, float) for answer in answers]
+    telling = max(points, key=lambda point: int(np.count_nonzero(point[blank.name])))
     with np.errstate(all="ignore"):
-        words = _named(sheet, blank, points, values) or _by_gradcheck(sheet, blank, points[0], ask)
+        words = _named(sheet, blank, points, values) or _by_gradcheck(sheet, blank, telling, ask)
     return Verdict(blank.name, "wrong", words or UNKNOWN.format(sheet.equations[blank.child], blank.node), line)
 
 
@@ -164,7 +165,11 @@ def factor(values: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> floa
     """
     if any(a.shape != np.shape(b) for a, b in zip(values, expected, strict=True)):
         return None
-    a, b = (np.concatenate([np.ravel(array) for array in arrays]) for arrays in (values, expected))
+    sizes = [np.abs(b).max() or np.abs(a).max() or 1.0 for a, b in zip(values, expected, strict=True)]
+    a, b = (  # each point counts alike, whether numbers are large or small there
+        np.concatenate([np.ravel(array) / size for array, size in zip(arrays, sizes, strict=True)])
+        for arrays in (values, expected)
+    )
     square = b @ b
     c = float(a @ b / square) if square else 0.0
     return c if c and np.abs(a - c * b).max() <= FLOAT32 * np.abs(a).max() else None
@@ -378,7 +383,11 @@ def _of_relu(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
     yield f"dJ/d{a} is multiplied by |{z}|, where the derivative of the ReLU at {z} is meant", g * np.abs(n[z])
     yield f"the sign of {z} is a factor, which is -1 where the unit is dead: is that the slope?", g * np.sign(n[z])
     yield f"this is {{}}the derivative of the ReLU alone: by the chain rule, dJ/d{a} comes in", 1.0 * alive
-    yield f"the mask has another threshold than 0, where max({z}, 0) bends", g * (n[z] > 1)
+    for threshold in (1, 0.5, 0.1, 0.01, -1):
+        yield f"the mask has another threshold than 0, where max({z}, 0) bends", g * (n[z] > threshold)
+    if sheet.by_rows:
+        for one in (n[z][0] > 0, n[z][-1] > 0, n[z].sum(0) > 0, (n[z] > 0).any(0), (n[z] > 0).all(0)):
+            yield "the mask is the same for all samples, and each has its own", g * one
     for mask in like(n, z):
         yield f"the mask looks at {title(mask)}, and the ReLU looked at another node", g * (n[mask] > 0)
     for u in like(n, blank.upstream):

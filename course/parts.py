@@ -26,6 +26,7 @@ class Part:
         inputs: what is drawn: "4,3" for a shape, "4<3" for integers below 3, "4,3:0..1" for numbers between 0 and 1.
         backward: of a function, the one that goes back through it; "" for none.
         names: of the inputs.
+        origin: the module of handgrad that holds the solution, and is withheld from hand-ins; "" for other files.
     """
 
     file: str
@@ -37,6 +38,15 @@ class Part:
     inputs: tuple[str, ...]
     backward: str = ""
     names: tuple[str, ...] = ()
+    origin: str = ""
+
+    @classmethod
+    def of(cls, fields: dict[str, Any]) -> Part:
+        """Return the part whose fields a JSON text holds, where tuples are lists."""
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
+        return cls(**values)
 
     def draw(self, rng: np.random.Generator) -> list[np.ndarray]:
         """Draw the inputs."""
@@ -70,7 +80,7 @@ def drawn(text: str, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(rng.standard_normal(shape))
 
 
-def part_of(source: str, file: str, target: str, inputs: tuple[str, ...]) -> Part:
+def part_of(source: str, file: str, target: str, inputs: tuple[str, ...], origin: str = "") -> Part:
     """Return the blank that a target names.
 
     Args:
@@ -78,6 +88,7 @@ def part_of(source: str, file: str, target: str, inputs: tuple[str, ...]) -> Par
         file: its name.
         target: "Class.method", "Class(3, bias=False).method" or "function".
         inputs: as in Part.
+        origin: as in Part.
 
     Raises:
         ValueError: for a target that is not in the file.
@@ -100,7 +111,7 @@ def part_of(source: str, file: str, target: str, inputs: tuple[str, ...]) -> Par
         return Part(file, blank, "function", first, (), {}, inputs, second, _arguments(source, first, len(inputs)))
     kind = "optimizer" if find(source, f"{name}.update") or find(source, f"{name}.step") else "module"
     names = _arguments(source, f"{name}.forward", len(inputs))
-    return Part(file, blank, kind, name, args, kwargs, inputs, names=names)
+    return Part(file, blank, kind, name, args, kwargs, inputs, names=names, origin=origin)
 
 
 def _arguments(source: str, blank: str, count: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +45,16 @@ class Runner:
         file: the Python file of the hand-in; what stands beside it is at hand too.
         service: what the process answers, "sheet" or "calls".
         seconds: how long one answer may take.
+        withheld: methods of handgrad that the process shall not have, each as module, class and name.
 
     Raises:
         RunnerError: where the file cannot be imported; `line` says where, if it is known.
     """
 
-    def __init__(self, file: Path, service: str, seconds: float = SECONDS) -> None:
-        self.seconds, self.service, self.ended = seconds, service, 0
+    def __init__(
+        self, file: Path, service: str, seconds: float = SECONDS, withheld: Sequence[tuple[str, str, str]] = ()
+    ) -> None:
+        self.seconds, self.service, self.withheld, self.ended = seconds, service, list(withheld), 0
         self.folder = Path(tempfile.mkdtemp(prefix="hand-in-"))
         self.file = self.folder / file.name
         for path in file.parent.iterdir():
@@ -98,7 +102,7 @@ class Runner:
             env={**given, "PYTHONPATH": str(HOME), "HOME": home, "TMPDIR": home, "OPENBLAS_NUM_THREADS": "1"},
             start_new_session=True,
         )
-        order = {"folder": home, "file": str(self.file), "service": self.service}
+        order = {"folder": home, "file": str(self.file), "service": self.service, "withheld": self.withheld}
         answer = self._exchange({**order, "memory": MEMORY, "file_size": FILE_SIZE}, START + self.seconds)
         if "error" in answer:
             error = RunnerError(str(answer["error"]))

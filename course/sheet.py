@@ -18,8 +18,7 @@ from .statements import Statements
 
 SIZES = (3, 5, 4, 2)  # of x, a1, a2 and z3: all different, so that a wrong shape or order shows
 BATCH = 7  # samples in a batch, where there are batches
-LEAST = 4  # points for each gradient, and more until every unit has been alive and dead
-HIDDEN = ("z1", "z2")  # the nodes in front of a ReLU
+SCALES = (1.0, 0.01)  # of the data and the parameters: numbers small and large show a threshold that is not 0
 
 
 class Sheet:
@@ -63,25 +62,39 @@ class Sheet:
         """Return the gradient of J by each node, under its name with a d in front."""
         return self.backward.values(nodes, vars(self.solution))
 
-    def point(self, rng: np.random.Generator) -> Arrays:
+    def point(self, rng: np.random.Generator, scale: float = 1.0) -> Arrays:
         """Draw the data and the parameters; return all nodes there, and the gradients of J by them."""
         first, *_, last = SIZES
         leaves: Arrays = {name: rng.standard_normal(self._shape(size)) for name, size in (("x", first), ("y", last))}
         for layer, (inputs, outputs) in enumerate(itertools.pairwise(SIZES)):
             leaves[f"W{layer}"] = rng.standard_normal((outputs, inputs))
             leaves[f"b{layer}"] = rng.standard_normal(outputs if self.by_rows else (outputs, 1))
-        nodes = self.nodes(leaves)
+        nodes = self.nodes({name: scale * value for name, value in leaves.items()})
         return nodes | self.gradients(nodes)
 
     def _shape(self, size: int) -> tuple[int, int]:
         return (self.samples, size) if self.by_rows else (size, 1)
 
     def points(self, rng: np.random.Generator) -> list[Arrays]:
-        """Draw points until every hidden unit has been alive at one and dead at another."""
-        points = [self.point(rng) for _ in range(LEAST)]
-        while not all(_alive_and_dead([point[name] for point in points], self.by_rows) for name in HIDDEN):
-            points.append(self.point(rng))
+        """Draw points of each scale until everything has gone either way at one of them.
+
+        Each hidden unit has been alive, and dead, while a gradient came in; each output has been positive and negative,
+        and above and below its target.
+        """
+        points = []
+        for scale in SCALES:
+            seen = np.zeros(1, bool)
+            while not np.all(seen):
+                points.append(self.point(rng, scale))
+                seen = seen | self._ways(points[-1])
         return points
+
+    def _ways(self, n: Arrays) -> np.ndarray:
+        """Return, for each unit and way, whether it has gone that way at a point."""
+        ways = [n["z3"] > 0, n["z3"] < 0, n["dz3"] > 0, n["dz3"] < 0]
+        for z, dz, da in (("z1", "dz1", "da1"), ("z2", "dz2", "da2")):
+            ways += [n[dz] != 0, (n[z] < 0) & (n[da] != 0)]
+        return np.concatenate([way.any(axis=0 if self.by_rows else 1) for way in ways])
 
     # ---- products, for either form
 
@@ -92,8 +105,3 @@ class Sheet:
     def back(self, weight: np.ndarray, u: np.ndarray) -> np.ndarray:
         """Return W^T u, the way back through a layer."""
         return u @ weight if self.by_rows else weight.T @ u
-
-
-def _alive_and_dead(values: list[np.ndarray], by_rows: bool) -> bool:
-    alive = np.concatenate([value if by_rows else value.T for value in values]) > 0
-    return bool(alive.any(0).all() and not alive.all(0).any())

@@ -125,11 +125,11 @@ class Statements:
             changed = step.bound & settled.keys()
             needed = step.bound & set().union(*(later.read for later in self.steps[number + 1 : stop]))
             if not changed or needed - settled.keys():  # it does something else than what is known already
-                if name in step.bound and _is_blank(step.tree):
-                    return ...
                 try:
                     exec(step.code, namespace)
                 except Exception as error:  # a student's line raises anything
+                    if name in step.bound and _is_blank(step.tree):
+                        return ...
                     if name in step.bound:
                         text = explained(error, step.tree, namespace)
                         if isinstance(error, NameError) and self.first.get(error.name or "", -1) >= number:
@@ -137,7 +137,7 @@ class Statements:
                         raise StatementError(text, self._line(error, step)) from error
                 changed = frozenset(settled)  # it may have written into any of them
             namespace.update({key: copy.copy(settled[key]) for key in changed if self.first[key] <= number})
-        return namespace[name]
+        return namespace.get(name)
 
     def values(
         self, variables: Mapping[str, Any], surroundings: Mapping[str, Any], replaced: Mapping[str, Any] | None = None

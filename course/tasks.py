@@ -44,11 +44,7 @@ def task_of(solution: Path) -> Task:
         return SheetTask()
     try:
         content = json.loads((solution / "task.json").read_text(encoding="utf-8"))
-        parts = [
-            Part(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
-            for fields in content["parts"]
-        ]
-        return PartsTask(solution, parts, content["points"])
+        return PartsTask(solution, [Part.of(fields) for fields in content["parts"]], content["points"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{solution} holds no solution that `python -m course blank` wrote: {error}") from None
 
@@ -99,7 +95,9 @@ class PartsTask:
             try:
                 file = hand_in_file(folder, name)
                 source = source_of(file)
-                with Runner(self.solution / name, "calls") as right, Runner(file, "calls", seconds) as tried:
+                withheld = [(part.origin, part.name, part.blank.rpartition(".")[2]) for part in parts if part.origin]
+                solution = Runner(self.solution / name, "calls")
+                with solution as right, Runner(file, "calls", seconds, withheld) as tried:
                     for part in parts:
                         if is_blank(source, part.blank):
                             verdicts.append(Verdict(part.blank, "blank"))

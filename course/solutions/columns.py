@@ -48,7 +48,7 @@ def backward(x, y, W0, b0, W1, b1, W2, b2, z1, a1, z2, a2, z3):
 SIZES = 1, 32, 32, 1  # of x, a1, a2 and z3
 SAMPLES = 1000  # to train on, and as many to test on
 NOISE = 0.1  # its standard deviation
-EPOCHS = 60
+EPOCHS = 40
 LEARNING_RATE = 0.02  # at the start; it falls to zero
 
 
