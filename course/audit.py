@@ -110,6 +110,8 @@ def report(found: Audit, reference: Path) -> str:
         f"{found.planted} mistakes planted in {reference.name}, {found.proven} proven to change what a function gives: "
         f"{caught} caught by the {found.tests} test{'s' * (found.tests != 1)}, {len(found.survivors)} not."
     ]
+    if found.proven and not caught:
+        parts.append("The tests notice none of them: is anything asserted?")
     if found.survivors:
         rows = [("line", "function", "what was planted", "as it stands then")]
         rows += [(str(m.line), m.function, m.said, m.after) for m, _, _ in found.survivors]

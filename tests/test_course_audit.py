@@ -368,6 +368,7 @@ def test_the_command_prints_a_table_and_tests_to_paste(files):
     assert "self.dw = (g * self.x).sum(axis=0)" in done.stdout
     assert "def test_layer_backward_1():" in done.stdout
     assert "No test" not in done.stdout
+    assert "is anything asserted?" in done.stdout
     assert "`import numpy as np` and `from layers import Layer`" in done.stdout
 
 
@@ -379,7 +380,7 @@ REFUSED = {
         "fails on layers.py itself",
     ),
     "the tests call nothing": (SMALL, "import layers", "calls no function of layers.py"),
-    "the tests end Python": (SMALL, "import os; os._exit(3)", "ends Python with status 3"),
+    "the tests end Python": (SMALL, "import os; os._exit(4)", "ends Python with status 4, and tests nothing"),
     "the tests never end": (SMALL, "while True: pass", "does not end within 1 s"),
     "no Python": ("def f(x)\n    return x", "import layers", "line 1: 'def f(x)' is not Python: expected ':'"),
     "no Python either": (SMALL, "assert (", "checks.py, line 1: 'assert (' is not Python"),

@@ -236,6 +236,10 @@ OTHERWISE = {
         "z = x @ W + b\nJ = np.sum(z**2) / 2 / x.shape[0]\ndz = z / x.shape[0]\ndW = x.T @ dz\ndb = dz",
         "The sum over axis 0 of the samples is missing",
     ),
+    "the other axis": (
+        "z = x @ W + b\nJ = np.sum(z**2) / 2 / len(x)\ndz = z / len(x)\ndW = x.T @ dz\ndb = np.sum(dz, axis=1)",
+        "Look at the axis in dz.sum(1)",
+    ),
     "no 1/N": (
         "z = x @ W + b\nJ = np.mean(np.sum(z**2, axis=1)) / 2\ndW = x.T @ (z / N)\nN = len(x)\ndz = z",
         "N times",
@@ -273,10 +277,10 @@ def test_sizes_that_nothing_fixes_are_different(sheet):
     assert len(sizes - {1}) == 4
 
 
-def test_the_points_show_dead_and_living_units(sheet):
-    for point in sheet.points:
-        for name in ("z1", "z2"):
-            assert (point.values[name] > 0).any() and (point.values[name] < 0).any()
+def test_the_points_show_dead_and_living_units():
+    measured = laid_out(read("W: (2, 3)\nz = W @ x\na = np.maximum(z, 0)\nJ = np.sum(a**2)"))
+    for point in measured.points:
+        assert (point.values["z"] > 0).any() and (point.values["z"] < 0).any()
 
 
 # ---- what cannot be read

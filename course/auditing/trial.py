@@ -133,11 +133,14 @@ def _needs_pytest(text: str) -> bool:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom) and "pytest" in ast.unparse(node):
             return True
+        if isinstance(node, ast.ImportFrom) and node.level:  # from the package that the tests are in
+            return True
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test") and node.args.args:
             return True
-        if isinstance(node, ast.ClassDef) and node.name.startswith("Test") and not node.bases:
-            return True
+        if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            if not any("TestCase" in ast.unparse(base) for base in node.bases):
+                return True
     return False
 
 

@@ -306,6 +306,9 @@ def _changes(measured: Measured, symbol: str, tree: ast.expr) -> Iterator[tuple[
                 yield node, [left, right], f"in {shown(node)}, one term is too many"
             case ast.BinOp(left=left, op=ast.Pow()):
                 yield node, [left], f"look at the power in {shown(node)}"
+            case ast.Call(func=ast.Attribute(value=value, attr="sum" | "mean" | "max" as name)):
+                yield node, _reductions(value, name), f"look at the axis in {shown(node)}, and at keepdims"
+                yield node, [value], f"nothing is to be reduced in {shown(node)}"
             case ast.Attribute(value=value, attr="T"):
                 yield node, [value], f"look at what is transposed in {shown(node)}"
     point = measured.points[0]
@@ -326,6 +329,14 @@ def _products(a: ast.expr, b: ast.expr) -> list[ast.expr]:
         for x in (left, _turned(left)):
             found += [ast.BinOp(x, ast.MatMult(), y) for y in (right, _turned(right))]
     return found
+
+
+def _reductions(value: ast.expr, name: str) -> list[ast.expr]:
+    """Return the sums of an array, or whatever is meant, over either axis and over all."""
+    func = ast.Attribute(value, name, ast.Load())
+    kept = [ast.keyword("keepdims", ast.Constant(True))]
+    axes: list[list[ast.expr]] = [[], [ast.Constant(0)], [ast.Constant(1)]]
+    return [ast.Call(func, axis, keep) for axis in axes for keep in ([], kept)]
 
 
 def _turned(node: ast.expr) -> ast.expr:
