@@ -28,9 +28,21 @@ from nn.graph.node import Node
 from nn.graph.svg import graph_svg
 from nn.graph.tikz import PREAMBLE, graph_tikz
 from nn.mathematics.notation import Shown, shown, split_name
-from nn.mathematics.trees import names_in
+from nn.mathematics.trees import names_in, rewritten
 
-from .paper import Answer, HandIn, Measured, UnreadableError, is_data, is_target, laid_out, outer, read, verdict
+from .paper import (
+    Answer,
+    HandIn,
+    Measured,
+    UnreadableError,
+    is_data,
+    is_target,
+    laid_out,
+    outer,
+    read,
+    values_in,
+    verdict,
+)
 
 TITLE = "The computing graph of J, and its gradients"
 
@@ -111,7 +123,7 @@ class Checked:
         asked = [s for s in self.symbols if s != hand_in.loss and not is_target(s) and s not in self.verdicts]
         self.lacking = list(reversed(asked))
         self.nodes = {symbol: self._node(symbol) for symbol in self._in_order()}
-        uses = {line.names[0]: names_in(line.value) for line in hand_in.forward}
+        uses = {line.names[0]: values_in(line.value) for line in hand_in.forward}
         self.edges = [(a, b) for n, b in self.nodes.items() for s, a in self.nodes.items() if s in uses.get(n, ())]
 
     @property
@@ -171,7 +183,25 @@ class Checked:
                     found[name] = Shown(name, str(np.shape(value)), literal=True)
         return found
 
+    def _by_sample(self, node: ast.expr) -> ast.expr | None:
+        """Return how an axis or its length is written: n runs over the N samples, i over the entries of each."""
+        axes = self.measured.layout.data
+        match node:
+            case ast.Subscript(
+                value=ast.Attribute(value=ast.Name(id=name), attr="shape"), slice=ast.Constant(value=int() as at)
+            ):
+                return Shown("", "N", scalar=True) if is_data(name) and axes[at : at + 1] == "N" else None
+            case ast.Call(
+                func=ast.Attribute(value=value, attr="sum" | "mean" | "max" | "min" as name),
+                args=[ast.Constant(value=int() as at)],
+            ):
+                over = "n" if axes[at % len(axes)] == "N" else "i"
+                func = ast.Attribute(rewritten(value, self._by_sample), name, ast.Load())
+                return ast.Call(func, [ast.Constant(0) if (name, over) == ("sum", "n") else Shown("", over)], [])
+        return None
+
     def _line(self, symbol: str, tree: ast.expr, fault: str = "") -> Line:
+        tree = tree if isinstance(tree, ast.Subscript) else rewritten(tree, self._by_sample)
         names, shapes = self._names(), self._shapes()
         helpers = {line.names[0] for line in self.hand_in.helpers}
         left = names.get(symbol, Shown(symbol, *split_name(outer(symbol))))

@@ -35,6 +35,7 @@ from .paper import (
     read,
     read_expression,
     shown,
+    values_in,
     verdict,
 )
 
@@ -157,7 +158,7 @@ class Quiz:
         """Return the hints for a gradient: its shape, the nodes that it depends on, the rule; never the answer."""
         point = self.measured.points[0]
         shape = np.shape(point.values[symbol])
-        users = [line for line in self.hand_in.forward if symbol in names_in(line.value)]
+        users = [line for line in self.hand_in.forward if symbol in values_in(line.value)]
         name = outer(symbol)
         ways = " and ".join(outer(line.names[0]) for line in users)
         lines = "; ".join(f"{outer(line.names[0])} = {shown(line.value)}" for line in users)
@@ -176,7 +177,7 @@ class Quiz:
 def _rules(tree: ast.expr, symbol: str) -> Iterator[str]:
     """Yield the rules by which a gradient goes back from a value to a symbol in it, from the outside in."""
     for node in nodes(tree):
-        inside = [part for part in ast.iter_child_nodes(node) if symbol in names_in(part)]
+        inside = [part for part in ast.iter_child_nodes(node) if symbol in values_in(part)]
         if inside and (rule := _rule(node, inside[0])):
             yield rule
 

@@ -93,7 +93,7 @@ NETWORKS = {
         dp = -Y / p / X.shape[1]
         """,
         "a batch, a sample a column",
-        "one of the classes",
+        "one-hot",
     ),
     "rows, with a penalty": (
         """
@@ -177,6 +177,37 @@ def test_the_sheet_is_written_in_its_own_names():
     assert [kinds[name] for name in ("x", "y", "W0", "z1")] == ["data", "target", "parameter", "intermediate"]
     assert {(a.name, b.name) for a, b in checked.edges} >= {("W₀", "z₁"), ("x", "z₁"), ("z₁", "a₁"), ("y", "J")}
     assert len(checked.edges) == 13
+
+
+SHOWN = {
+    "z = x @ W + b\nJ = np.mean(np.sum(z**2, axis=1))\ndz = 2 * z / len(x)\ndb = np.sum(dz, axis=-2)": [
+        *("z = x W + b", "J = mean Σᵢ z²", "∂J/∂z = 2 z / N", "∂J/∂b = Σₙ ∂J/∂zₙ")
+    ],
+    "z = W @ x\np = softmax(z)\nJ = -np.sum(y * np.log(p), axis=0)\ndz = p - y": [
+        *("z = W x", "p = softmax(z)", "J = −Σᵢ y ⊙ log(p)", "∂J/∂z = p − y")
+    ],
+    "z = W @ X\nN = X.shape[1]\nc = np.sum(z**2) / N\nJ = c\nmask = z > 1\ndz = 2 * (z * (mask + 1 - mask)) / N": [
+        *(
+            "z = W X",
+            "N = shape(X)₁",
+            "c = (Σ z²) / N",
+            "J = c",
+            "mask = 1[z > 1]",
+            "∂J/∂z = 2 z ⊙ (mask + 1 − mask) / N",
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize(("text", "lines"), SHOWN.items())
+def test_lines_are_written_as_mathematics(text, lines):
+    checked = check(read(text))
+    assert [line.formula.to_text() for line in (*checked.values, *checked.helpers, *checked.gradients)] == lines
+
+
+def test_a_count_of_samples_is_no_edge():
+    checked = check(read("z = x @ W\nJ = np.sum(z**2) / x.shape[0]"))
+    assert {(a.name, b.name) for a, b in checked.edges} == {("x", "z"), ("W", "z"), ("z", "J")}
 
 
 # ---- wrong lines of the sheet, and what is said of them

@@ -9,6 +9,7 @@ from .answers import HandIn as HandIn
 from .answers import outer as outer
 from .answers import read as read
 from .answers import read_expression as read_expression
+from .answers import values_in as values_in
 from .layout import is_data as is_data
 from .layout import is_target as is_target
 from .measured import Measured as Measured

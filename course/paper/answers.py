@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nn.mathematics.program import Line
-from nn.mathematics.trees import names_in, nodes, rewritten
+from nn.mathematics.trees import names_in, nodes, parts, rewritten
 
 from .expressions import CLASS_AXIS, Translation, canonical
 from .reader import Given, Reader, Statement, UnreadableError, as_python
@@ -64,6 +64,18 @@ class HandIn(NamedTuple):
 def ordered_names(tree: ast.AST) -> list[str]:
     """Return the symbols of a tree, from left to right."""
     return list(dict.fromkeys(node.id for node in nodes(tree) if isinstance(node, ast.Name)))
+
+
+def values_in(tree: ast.AST) -> set[str]:
+    """Return the symbols whose values a tree uses, and not their shapes alone.
+
+    Example:
+        >>> values_in(ast.parse("z / x.shape[0]", mode="eval").body)
+        {'z'}
+    """
+    if isinstance(tree, ast.Attribute) and tree.attr in ("shape", "size", "ndim"):
+        return set()
+    return {tree.id} if isinstance(tree, ast.Name) else set().union(*map(values_in, parts(tree)))
 
 
 def read(text: str, name: str = "the hand-in") -> HandIn:

@@ -17,7 +17,7 @@ from nn.mathematics.program import EquationError, Line
 from nn.mathematics.run import Walker
 from nn.mathematics.trees import names_in, nodes
 
-from .answers import HandIn
+from .answers import HandIn, values_in
 from .expressions import CLASS_AXIS
 from .layout import LAYOUTS, Layout, MisfitError, Shapes, is_target
 from .reader import UnreadableError
@@ -26,7 +26,7 @@ STEP = 1e-5
 TOLERANCE = 1e-6  # of the largest entry; differences are right to about 1e-9
 POINTS = 3
 DRAWS = 60  # for a point at which each ReLU has entries above and below zero
-KINDS = ("numbers", "one of the classes", "0 or 1")  # what targets may be
+KINDS = ("numbers", "one-hot", "0 or 1")  # what targets may be
 
 Values = dict[str, Any]
 
@@ -100,7 +100,7 @@ class Point:
         """Return the lines whose values change with a node."""
         reached, later = {symbol}, []
         for line in self.lines:
-            uses = names_in(line.value) & reached
+            uses = values_in(line.value) & reached
             if line.names[0] == symbol or (uses == {symbol} and only and line.names[0] != only):
                 continue
             if uses:
@@ -217,7 +217,7 @@ class Measured:
         """Return the nodes that are computed from a node, directly or not."""
         reached = {symbol}
         for line in self.hand_in.forward:
-            if names_in(line.value) & reached:
+            if values_in(line.value) & reached:
                 reached.add(line.names[0])
         return reached - {symbol}
 

@@ -15,7 +15,7 @@ import numpy as np
 from nn.mathematics.program import EquationError
 from nn.mathematics.trees import names_in, nodes, rewritten
 
-from .answers import outer
+from .answers import outer, values_in
 from .measured import Measured, Point, agree
 
 RATIO = 1e-5  # to which a ratio is the same everywhere
@@ -37,7 +37,7 @@ class Case(NamedTuple):
 
     def users(self) -> list[str]:
         """Return the nodes that are computed from it directly."""
-        return [line.names[0] for line in self.point.lines if self.symbol in names_in(line.value)]
+        return [line.names[0] for line in self.point.lines if self.symbol in values_in(line.value)]
 
     def like(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield the nodes of its shape with their values, those that the forward pass computes before the inputs."""
