@@ -269,6 +269,11 @@ def test_gradients_come_first_and_no_function_is_left_out():
     assert len({mistake.function for mistake in planted[:14]}) == 13
 
 
+def test_accumulation_comes_before_all_else():
+    text = "def back(g, x):\n    a = g * x + 1\n    a += g\n    a += x\n    a += 1\n    return -a\n"
+    assert [mistake.kind for mistake in plant(text)[:3]] == 3 * ["= for +="]
+
+
 def recorded(text: str, calls: str) -> Recorder:
     module: dict = {"__name__": "layers", "__file__": "layers.py", "np": np}
     exec(textwrap.dedent(text), module)
@@ -315,6 +320,7 @@ PROVEN = {  # what makes the input special on which a mistake shows; None if the
     "the same for all inputs": ("s = x - x.max()\n    return np.exp(s) / np.exp(s).sum()", "- became +", None),
     "zeros": ("return 1.0 * (x > 0)", "> became >=", "small whole numbers, so that zeros and ties occur"),
     "another number of samples": ("return x / x.shape[0]", "shape[1] stands for shape[0]", ""),
+    "chance": ("return x * np.random.default_rng().normal() + 1", "+ became -", None),
     "rounding": ("return x + 1e-12 * x", "the term 1e-12 * x was left out", None),
 }
 
