@@ -123,7 +123,7 @@ def _named(sheet: Sheet, blank: Blank, points: Sequence[Arrays], values: Sequenc
     batch = sheet.samples if sheet.by_rows else 0
     if any(value.shape != gradient.shape for value, gradient in zip(values, right, strict=True)):
         text = f"it has shape {values[0].shape}, and {blank.node} has shape {right[0].shape}: a gradient has the shape "
-        text += "of what it is by"
+        text += "of its node"
         slip = _reduced(sheet, values, right) or _first(sheet, blank, points, values, _of_wrong_shape)
         return f"{text}; {slip}" if slip else text
     if not any(value.any() for value in values):

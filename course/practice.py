@@ -20,7 +20,11 @@ from .naming import Verdict
 from .sheet import Sheet
 
 SHOWN = 10  # lines of losses
-BROAD = {"linewidth": 4, "alpha": 0.4}  # a pale line below a narrow one: both are seen where they run together
+BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "frameon": False}  # of the axes
+BROAD: dict[str, Any] = {
+    "linewidth": 4,
+    "alpha": 0.4,
+}  # a pale line below a narrow one: both are seen where they run together
 
 
 def main(module: Mapping[str, Any], argv: list[str] | None = None) -> int:
@@ -69,7 +73,9 @@ def _gradient(text: str) -> str:
 
 
 def _line(verdict: Verdict) -> str:
-    return f"{verdict.name:4}  {f'WRONG, {verdict.text}.' if verdict.state == 'wrong' else verdict.text}"
+    if verdict.state != "wrong":
+        return f"{verdict.name:4}  {verdict.text}"
+    return f"{verdict.name:4}  WRONG, {verdict.text}" + ("" if verdict.text.endswith("?") else ".")
 
 
 # ---- hints
@@ -132,12 +138,12 @@ def _draw(path: str, fit: tuple[np.ndarray, np.ndarray, np.ndarray], losses: np.
     left.plot(x, truth, color="black", label="true function", **BROAD)
     left.plot(x, network, color="tab:green", linewidth=1.5, label="network")
     left.set(xlabel="x", ylabel="y", title="the fit")
-    left.legend(loc="upper right")
+    left.legend(ncols=2, **BELOW)
     epochs = np.arange(1, len(losses) + 1)
     right.semilogy(epochs, losses[:, 0], color="tab:blue", label="train loss", **BROAD)
     right.semilogy(epochs, losses[:, 1], color="tab:orange", linewidth=1.5, label="test loss")
     right.axhline(floor, color="black", linewidth=1, linestyle="--", label="noise floor")
     right.set(xlabel="epoch", title="J a sample")
-    right.legend(loc="upper right")
+    right.legend(ncols=3, **BELOW)
     figure.savefig(path, dpi=120)
     print(f"The picture of the fit is {path}")
