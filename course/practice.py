@@ -20,7 +20,7 @@ from .naming import Verdict
 from .sheet import Sheet
 
 SHOWN = 10  # lines of losses
-BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "frameon": False}  # of the axes
+BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "frameon": False, "columnspacing": 1}
 BROAD: dict[str, Any] = {
     "linewidth": 4,
     "alpha": 0.4,
