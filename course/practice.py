@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import sys
 import time
@@ -20,6 +22,7 @@ from .naming import Verdict
 from .sheet import Sheet
 
 SHOWN = 10  # lines of losses
+PRINTED = 5  # lines that a student's own print is good for
 BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "frameon": False, "columnspacing": 1}
 BROAD: dict[str, Any] = {
     "linewidth": 4,
@@ -50,7 +53,12 @@ def main(module: Mapping[str, Any], argv: list[str] | None = None) -> int:
     except LookupError as error:
         print(f"{path.name}: {error.args[0]}")
         return 1
-    verdicts = check(filling, sheet, np.random.default_rng())
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):  # each line is run many times
+        verdicts = check(filling, sheet, np.random.default_rng())
+    if lines := printed.getvalue().splitlines():
+        print(f"backward prints {len(lines)} lines while it is checked, at first:")
+        print("\n".join([*(f"    {line}" for line in lines[:PRINTED]), ""]))
     print("\n".join(map(_line, verdicts)))
     right = [verdict for verdict in verdicts if verdict.state == "right"]
     print(f"\n{len(right)} of {len(BLANKS)} gradients are right.")
