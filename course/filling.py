@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,7 +46,7 @@ class Filling:
         """Return what the line of a gradient gives, `...` for a blank, or the error that it ends in."""
         variables = {key: nodes[key] for key in self.backward.parameters if key in nodes}
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
                 value = self.backward.value(name, variables, given, NAMES, self.surroundings)
         except StatementError as error:
             return error

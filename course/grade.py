@@ -80,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"expected the folder of a hand-in, got {folder}, which is none")
     if not arguments.seconds > 0:
         raise ValueError(f"--seconds expects a positive number, got {arguments.seconds}")
+    if arguments.json and not arguments.json.resolve().parent.is_dir():
+        raise ValueError(f"--json {arguments.json}: there is no such folder")
     task = task_of(arguments.solution) if arguments.solution else SheetTask()
     points = points_of(arguments.points, task)
     names = hand_in_names(arguments.folders)

@@ -43,10 +43,10 @@ def steps(sheet: Sheet, blank: Blank) -> list[str]:
     Example:
         >>> from .gradients import BLANKS
         >>> steps(Sheet("columns"), BLANKS[0])[0]
-        'dJ/dz3 has the shape of z3: a gradient has the shape of what it is by.'
+        'dJ/dz3 has the shape of z3: a gradient has the shape of its node.'
     """
     node, child = blank.node, blank.child
-    shape = f"dJ/d{node} has the shape of {node}: a gradient has the shape of what it is by."
+    shape = f"dJ/d{node} has the shape of {node}: a gradient has the shape of its node."
     if blank.kind == "weight":
         shape += f" So it has a row for each entry of {child} and a column for each entry of {blank.other}."
     equation = sheet.equations[child]

@@ -7,6 +7,7 @@ explains is shown to the gradient checker, which knows many more in general term
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import numpy as np
 from nn import gradcheck
 
 from .filling import Answer, kind_of
-from .gradients import LEAVES, NAMES, Arrays, Blank
+from .gradients import BLANKS, LEAVES, NAMES, Arrays, Blank
 from .sheet import Sheet
 from .statements import StatementError
 
@@ -123,8 +124,10 @@ def _named(sheet: Sheet, blank: Blank, points: Sequence[Arrays], values: Sequenc
     batch = sheet.samples if sheet.by_rows else 0
     if any(value.shape != gradient.shape for value, gradient in zip(values, right, strict=True)):
         text = f"it has shape {values[0].shape}, and {blank.node} has shape {right[0].shape}: a gradient has the shape "
-        text += "of what it is by"
+        text += "of its node"
         slip = _reduced(sheet, values, right) or _first(sheet, blank, points, values, _of_wrong_shape)
+        if slip is None and values[0].size == 1:
+            slip = "this is a single number, and each entry has one of its own"
         return f"{text}; {slip}" if slip else text
     if not any(value.any() for value in values):
         return "it is zero everywhere"
@@ -138,6 +141,7 @@ def _named(sheet: Sheet, blank: Blank, points: Sequence[Arrays], values: Sequenc
     return (
         _first(sheet, blank, points, values, SLIPS[blank.kind])
         or _first(sheet, blank, points, values, _another)
+        or _first(sheet, blank, points, values, _of_upstream)
         or _first(sheet, blank, points, rest, _added)
     )
 
@@ -165,7 +169,7 @@ def factor(values: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> floa
     """
     if any(a.shape != np.shape(b) for a, b in zip(values, expected, strict=True)):
         return None
-    sizes = [np.abs(b).max() or np.abs(a).max() or 1.0 for a, b in zip(values, expected, strict=True)]
+    sizes = [np.abs(b).max(initial=0) or np.abs(a).max(initial=0) or 1.0 for a, b in zip(values, expected, strict=True)]
     a, b = (  # each point counts alike, whether numbers are large or small there
         np.concatenate([np.ravel(array) / size for array, size in zip(arrays, sizes, strict=True)])
         for arrays in (values, expected)
@@ -204,6 +208,8 @@ def _reduced(sheet: Sheet, values: Sequence[np.ndarray], right: Sequence[np.ndar
     """Say what is to be done to the values, such as to be summed, for the right numbers to come out."""
     if factor(values, [gradient.T for gradient in right]) is not None:
         return "the numbers are right and stand transposed"
+    if factor([value.ravel() for value in values], [gradient.ravel() for gradient in right]) is not None:
+        return "the numbers are right, and laid out in another shape"
     for axis in range(values[0].ndim):
         over = "the samples" if sheet.by_rows and axis == 0 else f"axis {axis}"
         for keepdims in (False, True):
@@ -215,8 +221,6 @@ def _reduced(sheet: Sheet, values: Sequence[np.ndarray], right: Sequence[np.ndar
 
 def _of_wrong_shape(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
     right = n[blank.name]
-    yield "the numbers are right, in one axis where there are two", right.ravel()
-    yield "the numbers are right, with an axis of length 1 too many", right[None]
     if sheet.by_rows and blank.kind == "bias":
         for keepdims in (False, True):
             over = n[blank.upstream].sum(1, keepdims=keepdims)
@@ -232,6 +236,13 @@ def _of_wrong_shape(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
                 text = f"{{}}{title(name)} is one factor"
                 yield f"{text}: which node is {w} multiplied by to give {z}?", sheet.outer(g, node)
                 yield f"{text}, where the gradient by {z} should come in", sheet.outer(node, a)
+    if blank.kind == "output":
+        length = np.asarray(np.linalg.norm(n["z3"] - n["y"]))
+        yield "this is {}the length of z3 - y, a single number", length
+        yield "z3 and y do not have one shape there, so that they make a matrix of differences", n["z3"] - n["y"].T
+    if blank.kind == "relu":
+        alive, g = n[blank.node] > 0, n[blank.upstream]
+        yield "the entries of dead units are left out, where they should be 0", g[alive]
     for name, node in n.items():
         yield f"this is {{}}{title(name)}", node
         yield f"this is {{}}{title(name)} transposed", node.T
@@ -261,6 +272,11 @@ def like(n: Arrays, name: str) -> list[str]:
 
 
 def _another(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
+    right = n[blank.name]
+    yield "it is {}the absolute value of the gradient", np.abs(right)
+    yield "it is {}the square of the gradient, entry by entry", right**2
+    yield "it is cut off where the gradient is negative", np.maximum(right, 0)
+    yield "it is cut off where the gradient is positive", np.minimum(right, 0)
     for name in like(n, blank.name):
         yield f"this is {{}}{title(name)}, and not the gradient by {blank.node}", n[name]
 
@@ -272,6 +288,21 @@ def _added(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
     for name in like(n, blank.name):
         yield f"{{}}{title(name)} is added to the right gradient", n[name]
     yield "a constant is added to the right gradient", np.ones_like(n[blank.name])
+
+
+def _of_upstream(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
+    """Slips in what stands in the place of the upstream gradient: those of the line that should give it."""
+    if not blank.upstream:
+        return
+    upstream = BLANKS[NAMES.index(blank.upstream)]
+    rules: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "bias": lambda g: g.sum(0) if sheet.by_rows else g,
+        "weight": lambda g: sheet.outer(g, n[blank.other]),
+        "linear": lambda g: sheet.back(n[blank.other], g),
+        "relu": lambda g: g * (n[blank.node] > 0),
+    }
+    for text, g in SLIPS[upstream.kind](sheet, upstream, n):
+        yield f"what stands in the place of {title(blank.upstream)} is wrong: {text}", rules[blank.kind](g)
 
 
 # ---- slips of each kind of gradient, the likeliest first
@@ -341,8 +372,9 @@ def _of_weight(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
     )
     yield f"{blank.other} is left out, which {w} is multiplied by to give {z}", outer(g, np.ones_like(a))
     yield f"it has a factor {w} too many: {z} is linear in {w}", n[blank.name] * n[w]
+    if not sheet.by_rows:
+        yield f"{w} itself is one factor: which node is it multiplied by to give {z}?", g * n[w]
     yield f"it is cut off where {w} is not positive: the ReLU looks at z, and at no weight", n[blank.name] * (n[w] > 0)
-    yield "it is cut off where the gradient itself is not positive", np.maximum(n[blank.name], 0)
     if sheet.by_rows:
         yield f"only the first sample counts, and {w} has a part in all of them", np.outer(g[0], a[0])
         yield f"only the last sample counts, and {w} has a part in all of them", np.outer(g[-1], a[-1])
@@ -370,6 +402,8 @@ def _of_linear(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
     yield text, back(weight, np.ones_like(g))
     yield f"{blank.other} is left out: every entry holds a sum of dJ/d{z}", back(np.ones_like(weight), g)
     yield f"it is computed with |{blank.other}|", back(np.abs(weight), g)
+    inverse = np.linalg.pinv(weight).T
+    yield f"{blank.other} is inverted, and nothing is to be undone: how fast does {z} move with {a}?", back(inverse, g)
 
 
 def _of_relu(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
@@ -377,12 +411,18 @@ def _of_relu(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
     g, alive, right = n[blank.upstream], n[z] > 0, n[blank.name]
     yield f"this is {{}}dJ/d{a} as it came: the derivative of the ReLU between {z} and {a} is missing", g
     yield f"the mask is the wrong way round: it lets through where {z} is negative", g * (n[z] <= 0)
-    yield f"the ReLU is applied to dJ/d{a}: its derivative depends on what it was given on the way forward", g * (g > 0)
+    for cut in (g * (g > 0), g * (g < 0)):
+        text = f"the ReLU is applied to dJ/d{a}: its derivative depends on what it was given on the way forward"
+        yield text, cut
     yield f"dJ/d{a} is multiplied by {a}, the value of the ReLU, where its derivative is meant", g * n[a]
     yield f"dJ/d{a} is multiplied by {z}, where the derivative of the ReLU at {z} is meant", g * n[z]
     yield f"dJ/d{a} is multiplied by |{z}|, where the derivative of the ReLU at {z} is meant", g * np.abs(n[z])
     yield f"the sign of {z} is a factor, which is -1 where the unit is dead: is that the slope?", g * np.sign(n[z])
     yield f"this is {{}}the derivative of the ReLU alone: by the chain rule, dJ/d{a} comes in", 1.0 * alive
+    yield f"the mask is added to dJ/d{a}: by the chain rule, derivatives are multiplied", g + alive
+    sigmoid, tanh = 1 / (1 + np.exp(-n[z])), np.tanh(n[z])
+    for derivative in (sigmoid, sigmoid * (1 - sigmoid), 1 - tanh**2, n[a] * (1 - n[a]), 1 - n[a], 1 - n[a] ** 2):
+        yield "the derivative is that of another activation, such as a sigmoid: what is the ReLU's?", g * derivative
     for threshold in (1, 0.5, 0.1, 0.01, -1):
         yield f"the mask has another threshold than 0, where max({z}, 0) bends", g * (n[z] > threshold)
     if sheet.by_rows:
@@ -417,4 +457,4 @@ def _by_gradcheck(sheet: Sheet, blank: Blank, point: Arrays, ask: Callable[[Arra
     except (TypeError, ValueError, RuntimeError):  # a filling that cannot be computed at other points
         return None
     known = [fault.message for fault in report.faults if fault.kind != "unknown"]
-    return f"{known[0][0].lower()}{known[0][1:]}".rstrip(".") if known else None
+    return re.sub(r"\bnode\b", blank.node, f"{known[0][0].lower()}{known[0][1:]}".rstrip(".")) if known else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import sys
 import time
@@ -20,7 +22,12 @@ from .naming import Verdict
 from .sheet import Sheet
 
 SHOWN = 10  # lines of losses
-BROAD = {"linewidth": 4, "alpha": 0.4}  # a pale line below a narrow one: both are seen where they run together
+PRINTED = 5  # lines that a student's own print is good for
+BELOW: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "frameon": False, "columnspacing": 1}
+BROAD: dict[str, Any] = {
+    "linewidth": 4,
+    "alpha": 0.4,
+}  # a pale line below a narrow one: both are seen where they run together
 
 
 def main(module: Mapping[str, Any], argv: list[str] | None = None) -> int:
@@ -46,7 +53,12 @@ def main(module: Mapping[str, Any], argv: list[str] | None = None) -> int:
     except LookupError as error:
         print(f"{path.name}: {error.args[0]}")
         return 1
-    verdicts = check(filling, sheet, np.random.default_rng())
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):  # each line is run many times
+        verdicts = check(filling, sheet, np.random.default_rng())
+    if lines := printed.getvalue().splitlines():
+        print(f"backward prints {len(lines)} lines while it is checked, at first:")
+        print("\n".join([*(f"    {line}" for line in lines[:PRINTED]), ""]))
     print("\n".join(map(_line, verdicts)))
     right = [verdict for verdict in verdicts if verdict.state == "right"]
     print(f"\n{len(right)} of {len(BLANKS)} gradients are right.")
@@ -69,7 +81,9 @@ def _gradient(text: str) -> str:
 
 
 def _line(verdict: Verdict) -> str:
-    return f"{verdict.name:4}  {f'WRONG, {verdict.text}.' if verdict.state == 'wrong' else verdict.text}"
+    if verdict.state != "wrong":
+        return f"{verdict.name:4}  {verdict.text}"
+    return f"{verdict.name:4}  WRONG, {verdict.text}" + ("" if verdict.text.endswith("?") else ".")
 
 
 # ---- hints
@@ -132,12 +146,12 @@ def _draw(path: str, fit: tuple[np.ndarray, np.ndarray, np.ndarray], losses: np.
     left.plot(x, truth, color="black", label="true function", **BROAD)
     left.plot(x, network, color="tab:green", linewidth=1.5, label="network")
     left.set(xlabel="x", ylabel="y", title="the fit")
-    left.legend(loc="upper right")
+    left.legend(ncols=2, **BELOW)
     epochs = np.arange(1, len(losses) + 1)
     right.semilogy(epochs, losses[:, 0], color="tab:blue", label="train loss", **BROAD)
     right.semilogy(epochs, losses[:, 1], color="tab:orange", linewidth=1.5, label="test loss")
     right.axhline(floor, color="black", linewidth=1, linestyle="--", label="noise floor")
     right.set(xlabel="epoch", title="J a sample")
-    right.legend(loc="upper right")
+    right.legend(ncols=3, **BELOW)
     figure.savefig(path, dpi=120)
     print(f"The picture of the fit is {path}")

@@ -10,7 +10,7 @@ import pytest
 from fillings import COLUMNS, ROWS, filled
 
 from course import practice
-from course.__main__ import main
+from course.__main__ import COMMANDS, main
 from course.checking import check
 from course.filling import Filling
 from course.gradients import LEAVES, NAMES
@@ -126,6 +126,11 @@ def test_lines_that_are_right_and_together_are_not(change, said):
     assert re.search(said, str(whole))
 
 
+def test_the_page_names_commands_that_there_are():
+    page = (ROOT / "docs" / "course.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"python3? -m course ([\w-]+)", page)) <= set(COMMANDS)
+
+
 # ---- what a student sees
 
 
@@ -212,6 +217,15 @@ def test_a_hand_out_that_finds_no_handgrad_says_where_it_looked(homework):
     assert status == 1 and "needs handgrad" in printed and "/nowhere" in printed and "pip install" in printed
     assert "Traceback" not in printed
     assert run(folder, path=str(ROOT))[1].count("not filled yet") == 12
+
+
+def test_what_backward_prints_does_not_flood(homework):
+    _, folder = homework
+    source = (folder / "train.py").read_text()
+    (folder / "train.py").write_text(source.replace("    dz3 = ...", "    print('shape', z3.shape)\n    dz3 = z3 * 1"))
+    _, printed = run(folder)
+    assert printed.startswith("backward prints ") and printed.count("shape (") == 5
+    assert re.search(r"(?m)^dz3 +WRONG, line \d+: this is ", printed)
 
 
 def test_a_syntax_error_is_pythons_own_to_tell(homework):

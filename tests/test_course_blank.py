@@ -175,6 +175,7 @@ def test_the_sheet_is_a_ready_set_too(here, capsys):
         (["grade", ".", "--points", "none.json"], "names dW9, and there is no such blank: dz3, db2"),
         (["grade", ".", "--points", "empty.json"], "should give the points of each blank"),
         (["grade", ".", "--points", "text.json"], "dW1 should be worth a number of at least 0, got 'ten'"),
+        (["grade", ".", "--json", "nowhere/grades.json"], "nowhere/grades.json: there is no such folder"),
         (["grade", ".", "--seconds", "0"], "--seconds expects a positive number"),
     ],
 )
