@@ -133,7 +133,7 @@ def report(found: Audit, reference: Path) -> str:
     return "\n\n".join(parts)
 
 
-def audit_tests(reference: Path, tests: Path, most: int, seconds: float, bar: Any = None) -> Audit:
+def audit_tests(reference: Path, tests: Path, most: int, seconds: float, bar: tqdm | None = None) -> Audit:
     """Plant mistakes in a reference, and run its tests on each.
 
     Args:
@@ -150,6 +150,7 @@ def audit_tests(reference: Path, tests: Path, most: int, seconds: float, bar: An
     _read(tests, "the tests")
     if reference.resolve() == tests.resolve():
         raise ValueError(f"{reference} is given as the reference and as the tests: expected two files")
+    bar = tqdm(disable=True) if bar is None else bar
     with tempfile.TemporaryDirectory() as scratch:
         desk = Desk(reference.resolve(), tests.resolve(), source, scratch)
         first, took = desk.tried_on_reference(seconds)
@@ -161,20 +162,21 @@ def audit_tests(reference: Path, tests: Path, most: int, seconds: float, bar: An
             tried = number + 1
             if witness is not None:
                 proven.append((planted[number], witness))
-                if bar is not None:
-                    bar.update()
+                bar.update()
             if len(proven) == most:
                 break
-        if bar is not None:
-            bar.reset(total=len(proven))
-            bar.set_description("testing")
+        if not proven:
+            raise ValueError(
+                f"no mistake in {reference} could be proven to change what it gives, of {tried} that were tried"
+            )
+        bar.reset(total=len(proven))
+        bar.set_description("testing")
         limit = min(seconds, max(LEAST_SECONDS, SLOWER * took))
         survivors = []
         with ThreadPoolExecutor(PROCESSES) as pool:
             passes = pool.map(lambda pair: desk.passes(pair[0].source, limit), proven)
             for (mistake, witness), survived in zip(proven, passes, strict=True):
-                if bar is not None:
-                    bar.update()
+                bar.update()
                 if survived:
                     survivors.append(Survivor(mistake, witness["said"], witness["test"]))
     called = {name.partition(".")[0] for name in first["ran"]}

@@ -390,6 +390,7 @@ REFUSED = {
     "the tests never end": (SMALL, "while True: pass", "does not end within 1 s"),
     "no Python": ("def f(x)\n    return x", "import layers", "line 1: 'def f(x)' is not Python: expected ':'"),
     "no Python either": (SMALL, "assert (", "checks.py, line 1: 'assert (' is not Python"),
+    "nothing proven": ("def f(x):\n    y = x + 1\n    return x\n", "import layers; layers.f(1.0)", "could be proven"),
     "nothing to plant": ("def f(x):\n    return x\n", "import layers; layers.f(1.0)", "in which a mistake could"),
 }
 
