@@ -61,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--out {out}: expected a name that ends in .html or .tex")
     if out.exists() and source.exists() and out.samefile(source):
         raise ValueError(f"--out {out} would overwrite the hand-in")
+    if not out.parent.is_dir():
+        raise ValueError(f"--out {out}: there is no folder {out.parent}")
     checked = check(read_file(source))
     text = checked.to_html() if out.suffix == ".html" else checked.to_latex()
     with whole_file(out, "utf-8") as file:

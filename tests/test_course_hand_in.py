@@ -121,6 +121,23 @@ NETWORKS = {
         "one sample, as a vector, and w too",
         "numbers",
     ),
+    "attention": (
+        """
+        q, k, v = x @ Wq, x @ Wk, x @ Wv
+        S = q @ k.T / np.sqrt(5)
+        A = softmax(S)
+        o = A @ v
+        J = np.sum((o - t)**2) / 2
+        do = o - t
+        dA, dv = do @ v.T, A.T @ do
+        dS = A * (dA - np.sum(dA * A, axis=1, keepdims=True))
+        dq, dk = dS @ k / np.sqrt(5), dS.T @ q / np.sqrt(5)
+        dWq, dWk, dWv = x.T @ dq, x.T @ dk, x.T @ dv
+        dx = dq @ Wq.T + dk @ Wk.T + dv @ Wv.T
+        """,
+        "a batch, a sample a row",
+        "numbers",
+    ),
     "two ways": (
         "d = W @ x\ndelta = np.where(d > 0, d, 0)\ns = delta + x\nL = np.sum(np.square(s)) / 2\n"
         "dL_ds = s\ndL_ddelta = dL_ds\ndL_dd = dL_ddelta.copy()\ndL_dd[d <= 0] = 0\ndL_dW = dL_dd @ x.T\n"
@@ -414,6 +431,7 @@ def test_the_command_writes_a_page_or_latex(tmp_path):
     assert (tmp_path / "mine.tex").read_text(encoding="utf-8").startswith(r"\documentclass")
     for arguments, said in (
         (("mine.py", "--out", "mine.py"), "expected a name that ends in .html or .tex"),
+        (("mine.py", "--out", "no/mine.tex"), "there is no folder no"),
         (("nowhere.py",), "nowhere.py: No such file or directory"),
         (("mine.tex", "--out", "mine.tex"), "would overwrite the hand-in"),
     ):

@@ -136,7 +136,7 @@ class Measured:
     """
 
     def __init__(self, hand_in: HandIn, layout: Layout, kind: str = KINDS[0], strict: bool = True) -> None:
-        self.hand_in, self.layout, self.kind = hand_in, layout, kind
+        self.hand_in, self.layout, self.kind, self.strict = hand_in, layout, kind, strict
         shapes = Shapes(hand_in, layout, strict)
         self.shapes, self.numbers = shapes.inputs, shapes.numbers
         self.samples = shapes.samples.root().value or 1
@@ -270,7 +270,7 @@ def laid_out(hand_in: HandIn) -> Measured:
     first = _speaks_of_samples(hand_in)
     layouts = sorted(LAYOUTS, key=lambda layout: layout.of_batch != first)
     for strict, layout, kind in itertools.product((True, False), layouts, KINDS if has_log else KINDS[:1]):
-        if best is not None and not strict:
+        if best is not None and best.strict and not strict:
             break
         try:
             measured = Measured(hand_in, layout, kind, strict)
