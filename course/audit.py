@@ -118,10 +118,8 @@ def report(found: Audit, reference: Path) -> str:
         parts.append("\n".join(aligned(rows, "><<<")))
         text = "\n".join(survivor.test for survivor in found.survivors)
         names = sorted(name for name in found.names if re.search(rf"\b{name}\(", text))
-        parts.append(
-            f"Tests that would have caught them, with the numbers of {reference.name}, to be pasted in below "
-            f"`import numpy as np` and `from {found.module} import {', '.join(names)}`:"
-        )
+        parts.append(f"Tests that would have caught them, with the numbers of {reference.name}, to be pasted in:")
+        parts.append(f"import numpy as np\nfrom {found.module} import {', '.join(names)}")
         reasons: dict[str, dict[str, None]] = {}  # by test, since one may catch several
         for mistake, said, test in found.survivors:
             reason = f"# line {mistake.line}: {mistake.said}{f' ({said})' if said else ''}"
