@@ -206,10 +206,11 @@ def _of_factor(blank: Blank, c: float, batch: int) -> str:
 
 def _reduced(sheet: Sheet, values: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> str | None:
     """Say what is to be done to the values, such as to be summed, for the right numbers to come out."""
-    if factor(values, [gradient.T for gradient in right]) is not None:
-        return "the numbers are right and stand transposed"
-    if factor([value.ravel() for value in values], [gradient.ravel() for gradient in right]) is not None:
-        return "the numbers are right, and laid out in another shape"
+    batch = sheet.samples if sheet.by_rows else 0
+    if (c := factor(values, [gradient.T for gradient in right])) is not None:
+        return f"this is {_times(c, batch)}the right gradient transposed"
+    if (c := factor([value.ravel() for value in values], [gradient.ravel() for gradient in right])) is not None:
+        return f"this is {_times(c, batch)}the right gradient, laid out in another shape"
     for axis in range(values[0].ndim):
         over = "the samples" if sheet.by_rows and axis == 0 else f"axis {axis}"
         for keepdims in (False, True):
@@ -239,7 +240,8 @@ def _of_wrong_shape(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
     if blank.kind == "output":
         length = np.asarray(np.linalg.norm(n["z3"] - n["y"]))
         yield "this is {}the length of z3 - y, a single number", length
-        yield "z3 and y do not have one shape there, so that they make a matrix of differences", n["z3"] - n["y"].T
+        if not sheet.by_rows:
+            yield "z3 and y do not have one shape there, so that they make a matrix of differences", n["z3"] - n["y"].T
     if blank.kind == "relu":
         alive, g = n[blank.node] > 0, n[blank.upstream]
         yield "the entries of dead units are left out, where they should be 0", g[alive]

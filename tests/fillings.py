@@ -41,6 +41,7 @@ COLUMNS = [
     ("db0", "dz1.mean()", r"shape \(\)"),
     # ---- weights: order and transposes, nodes, masks
     ("dW2", "a2 @ dz3.T", r"shape \(4, 2\), and W2 has shape \(2, 4\).*transposed"),
+    ("dW2", "a2 @ (y - z3).T", "this is minus the right gradient transposed"),
     ("dW2", "dz3 @ a2", r"dz3 has shape \(2, 1\) and a2 has shape \(4, 1\).*the shape of W2.*order"),
     ("dW2", "dz3.T @ a2", r"\(1, 2\).*\(4, 1\)"),
     ("dW2", "dz3 * a2", r"dz3 has shape \(2, 1\) and a2 has shape \(4, 1\)"),
