@@ -88,7 +88,10 @@ def _places(target: str, shapes: tuple[str, ...]) -> list[tuple[Path, str, tuple
         raise ValueError(f"expected one of the sets mlp, {', '.join(SETS)}, or FILE:Class.method, got {target}")
     if not Path(path).is_file():
         raise ValueError(f"there is no file {path}")
-    return [(Path(path), name, shapes, "")]
+    home, resolved = "", Path(path).resolve()
+    if any(resolved.is_relative_to(HOME / package) for package in ("nn", "optim")):
+        home = ".".join(resolved.relative_to(HOME).with_suffix("").parts)
+    return [(Path(path), name, shapes, home)]
 
 
 def _try(parts: list[Part], sources: dict[str, str]) -> None:

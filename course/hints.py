@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from .gradients import Blank
-from .naming import title
 from .sheet import Sheet
+from .slips import title
 
 RULES = {
     "output": (

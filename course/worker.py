@@ -162,7 +162,13 @@ def _array(value: Any) -> np.ndarray | None:
 def call_service(file: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Serve calls of the functions and classes of a file."""
     surroundings = loaded(file)
-    return lambda request: {"answer": CALLS[request["kind"]](surroundings, request)}
+
+    def serve(request: dict[str, Any]) -> dict[str, Any]:
+        if "nn" in sys.modules:
+            sys.modules["nn"].manual_seed(0)  # so that chance is the same for a hand-in and for the solution
+        return {"answer": CALLS[request["kind"]](surroundings, request)}
+
+    return serve
 
 
 SERVICES = {"sheet": sheet_service, "calls": call_service}

@@ -41,6 +41,7 @@ COLUMNS = [
     ("db0", "dz1.mean()", r"shape \(\)"),
     # ---- weights: order and transposes, nodes, masks
     ("dW2", "a2 @ dz3.T", r"shape \(4, 2\), and W2 has shape \(2, 4\).*transposed"),
+    ("dW2", "a2 @ (y - z3).T", "this is minus the right gradient transposed"),
     ("dW2", "dz3 @ a2", r"dz3 has shape \(2, 1\) and a2 has shape \(4, 1\).*the shape of W2.*order"),
     ("dW2", "dz3.T @ a2", r"\(1, 2\).*\(4, 1\)"),
     ("dW2", "dz3 * a2", r"dz3 has shape \(2, 1\) and a2 has shape \(4, 1\)"),
@@ -80,7 +81,7 @@ COLUMNS = [
     ("da2", "W2.T @ (z3 + y)", r"what stands in the place of dJ/dz3 is wrong: this is z3 \+ y"),
     ("da2", "np.linalg.pinv(W2) @ dz3", "W2 is inverted, and nothing is to be undone"),
     ("da2", "W2.T @ dz3 + b1", "b1 is added to the right gradient"),
-    ("da2", "np.tanh(W2.T @ dz3)", r"entr|row|no usual slip explains them: look again at z3 = W2 a2 \+ b2"),
+    ("da2", "np.tanh(W2.T @ dz3)", r"no usual slip explains them: look again at z3 = W2 a2 \+ b2"),
     ("da2", "W2", r"shape \(2, 4\).*this is W2"),
     ("da2", "W2.T", r"shape \(4, 2\).*W2 transposed"),
     ("da2", "W2.T.sum(axis=1, keepdims=True)", "made of W2 alone"),

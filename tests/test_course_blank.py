@@ -3,11 +3,14 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 from course.__main__ import main
 from course.sets import SETS
+
+ROOT = Path(__file__).resolve().parents[1]
 
 LAYERS = '''
 import numpy as np
@@ -146,6 +149,14 @@ def test_a_hand_in_that_asks_handgrad_for_the_solution_gets_none(here):
     tests = graded(here / "layers-solution", changed, "activation.py")
     assert "asks handgrad itself for the solution" in tests["ReLU.backward"]["output"]
     assert tests["Tanh.backward"]["status"] == "passed"
+
+
+def test_a_layer_of_handgrad_is_blanked_by_its_file_and_chance_is_pinned(here):
+    path = ROOT / "nn" / "layers" / "dropout.py"
+    assert main(["blank", f"{path}:Dropout(0.5).backward"]) == 0
+    solution = here / "dropout-solution"
+    assert "from nn.module import" in (solution / "dropout.py").read_text()
+    assert graded(solution, (solution / "dropout.py").read_text(), "dropout.py")["Dropout.backward"]["score"] == 10
 
 
 def test_the_sheet_is_a_ready_set_too(here, capsys):
