@@ -165,7 +165,8 @@ def blanked(source: str, parts: list[Part]) -> str:
         lines[begin:end] = [f"{indent}...  # fill this in\n"]
         source = "".join(lines)
         if part.kind == "module":
-            source = _without_gradients(source, part.name)
+            for owner in (part.name, part.blank.partition(".")[0]):
+                source = _without_gradients(source, owner)
     return source
 
 

@@ -238,5 +238,5 @@ def _by_gradcheck(sheet: Sheet, blank: Blank, point: Arrays, ask: Callable[[Arra
         report = gradcheck(loss, point[blank.node], value_and_grad=True, raise_exception=False)
     except (TypeError, ValueError, RuntimeError):  # a filling that cannot be computed at other points
         return None
-    known = [fault.message for fault in report.faults if fault.kind != "unknown"]
+    known = [fault.message for fault in report.faults if fault.kind not in ("unknown", "not carried")]
     return re.sub(r"\bnode\b", blank.node, f"{known[0][0].lower()}{known[0][1:]}".rstrip(".")) if known else None

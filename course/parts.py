@@ -86,7 +86,8 @@ def part_of(source: str, file: str, target: str, inputs: tuple[str, ...], origin
     Args:
         source: the text of the file.
         file: its name.
-        target: "Class.method", "Class(3, bias=False).method" or "function".
+        target: "Class.method", "Class(3, bias=False).method" or "function". A method may be that of a base class in
+            the same file, which then gets the blank.
         inputs: as in Part.
         origin: as in Part.
 
@@ -100,9 +101,8 @@ def part_of(source: str, file: str, target: str, inputs: tuple[str, ...], origin
     inputs = inputs or ("4,3",)
     owner, _, method = target.rpartition(".") if target.count(".") and not target.endswith(")") else ("", "", target)
     name, args, kwargs = called(owner or method)
-    blank = f"{name}.{method}" if owner else name
-    node = find(source, blank)
-    if node is None:
+    blank = _inherited(source, name, method) if owner else name
+    if find(source, blank) is None:
         raise ValueError(f"{file} has no {blank}; it has {', '.join(functions(source)) or 'no function'}")
     if not owner:
         stem = name.removesuffix("_backward").removesuffix("_forward")
@@ -112,6 +112,18 @@ def part_of(source: str, file: str, target: str, inputs: tuple[str, ...], origin
     kind = "optimizer" if find(source, f"{name}.update") or find(source, f"{name}.step") else "module"
     names = _arguments(source, f"{name}.forward", len(inputs))
     return Part(file, blank, kind, name, args, kwargs, inputs, names=names, origin=origin)
+
+
+def _inherited(source: str, name: str, method: str) -> str:
+    """Return "Class.method" for the class of a text that a class has a method from, which may be itself."""
+    classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+    waiting = [name]
+    while waiting:
+        owner = waiting.pop(0)
+        if find(source, f"{owner}.{method}"):
+            return f"{owner}.{method}"
+        waiting += [ast.unparse(base) for base in classes[owner].bases] if owner in classes else []
+    return f"{name}.{method}"
 
 
 def _arguments(source: str, blank: str, count: int) -> tuple[str, ...]:

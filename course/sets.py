@@ -6,7 +6,6 @@ A set is named on the command line, `python -m course blank layers`. To add one,
 from __future__ import annotations
 
 TABLE = "4,3"  # the shape of most inputs
-IMAGES = "2,2,4,5"
 
 # By set: the file, what is called and the method that becomes a blank, and the inputs.
 SETS: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {

@@ -1,8 +1,8 @@
 """Slips that students make in a gradient of the sheet: what each is called, and what it gives at a point.
 
 Each function yields the slips at one point, a text and an array each, and in the same order at every point, so that
-each can be held against the values at all of them. In a text, {} stands for a factor, such as "minus ". A text says where
-to look next, and not what to write.
+each can be held against the values at all of them. In a text, {} stands for a factor, such as "minus ". A text says
+where to look next, and not what to write.
 """
 
 from __future__ import annotations

@@ -43,6 +43,11 @@ class Scale(nn.Module):
         # END SOLUTION
 
 
+class Threefold(Scale):
+    def __init__(self):
+        super().__init__(3)
+
+
 def affine_forward(x, w, b):
     return x @ w + b, (x, w)
 
@@ -107,6 +112,14 @@ def test_a_file_of_ones_own_is_blanked_graded_and_its_slips_named(here, target):
         test = graded(solution, LAYERS.replace(right, wrong))[name]
         assert test["status"] == "failed" and test["score"] == 0
         assert re.search(said, test["output"]), test["output"]
+
+
+def test_an_inherited_method_is_blanked_where_it_stands(here):
+    assert main(["blank", "mylayers.py:Threefold().backward", "--folder", "task"]) == 0
+    source = (here / "task" / "mylayers.py").read_text()
+    assert "x = self.saved()\n        ...  # fill this in\n" in source and "dx = dy" not in source
+    tests = graded(here / "task-solution", LAYERS.replace("return g * self.factor.data", "return g"))
+    assert "gradient of" in tests["Scale.backward"]["output"] and "grad_output" in tests["Scale.backward"]["output"]
 
 
 def test_markers_leave_the_rest_and_a_layers_equations_do_not_give_it_away(here):

@@ -36,6 +36,7 @@ def at_line(name, value):
 CHECKER = "import course.naming\ncourse.naming.is_right = lambda *args: True"
 OVERWRITES = f"open({str(ROOT / 'course' / 'naming.py')!r}, 'w').close()"
 REMOVES = f"import os\nos.remove({str(ROOT / 'course' / 'naming.py')!r})"
+ENDLESS = "__import__('time').sleep(99)"  # a loop that leaves the processor to the other tests
 STORED = "np.array([[0.1, 0.2, 0.3, 0.4, 0.5]] * 4)"
 
 # By name: the file, the points out of 60, and what is said.
@@ -47,8 +48,8 @@ HAND_INS = {
     "one-mistake": (at_line("dW1", "dz2 @ z1.T"), 55, r"dW1: line \d+: z1 is one factor"),
     "a-blank": (at_line("dx", "..."), 55, "dx: not filled yet"),
     "stored-answer": (at_line("dW1", STORED), 55, "dW1.*same at every point"),
-    "loops-at-one-line": (at_line("dW1", "[0 for _ in iter(int, 1)]"), 55, r"dW1: line \d+: it did not end within"),
-    "loops-at-once": (at_top("while True: pass"), 0, "did not end within"),
+    "loops-at-one-line": (at_line("dW1", f"{ENDLESS} or dz2"), 55, r"dW1: line \d+: it did not end within"),
+    "loops-at-once": (at_top(f"while True: {ENDLESS}"), 0, "did not end within"),
     "eats-memory": (at_line("dW1", "np.zeros((10**5, 10**5)) + 1"), 55, "dW1.*[Mm]emory"),
     "imports-nonsense": (at_top("import nonsense"), 0, "all: line 12: ModuleNotFoundError: No module named 'nonsense'"),
     "syntax-error": (
@@ -82,7 +83,7 @@ def graded(tmp_path_factory):
             data = source if isinstance(source, bytes) else source.encode()
             (folder / name / "train.py").write_bytes(data)
     before = (ROOT / "course" / "naming.py").read_bytes()
-    command = [sys.executable, "-m", "course", "grade", *HAND_INS, "--seconds", "0.7", "--json", "grades.json"]
+    command = [sys.executable, "-m", "course", "grade", *HAND_INS, "--seconds", "1.5", "--json", "grades.json"]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
     assert (ROOT / "course" / "naming.py").read_bytes() == before
