@@ -39,7 +39,7 @@ FLOORS = (
 )
 OPEN = {"layers", "losses", "mathematics"}  # folders of families, each file of which others may import
 
-EXTRAS = {"matplotlib"}  # the only imports that may stand inside a function
+EXTRAS = {"matplotlib", "PIL"}  # the only imports that may stand inside a function
 HEAVY = {"argparse", "hashlib", "tqdm", "unittest", "xml"}  # belong to scripts and tests: they cost an instant start
 REFUSED = {"pickle", *HEAVY}
 
