@@ -6,7 +6,7 @@ The names below are the package's whole public interface, by file.
 from . import augment
 from .dataset import Dataset, Subset, TensorDataset, random_split
 from .encoder import TableEncoder
-from .images import ImageSet, image_files, read_idx, read_image, read_images
+from .images import ImageSet, idx_files, image_files, read_idx, read_image, read_images
 from .loader import DataLoader
 from .real import load_auto_mpg, load_csv, load_digits, load_mnist
 from .table import Table, infer_task, read_table
@@ -40,6 +40,7 @@ __all__ = [  # noqa: RUF022 - by file
     "ImageSet",
     "read_images",
     "image_files",
+    "idx_files",
     "read_image",
     "read_idx",
     # rooms of their own

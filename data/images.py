@@ -66,9 +66,8 @@ def read_images(folder: str | os.PathLike[str]) -> ImageSet:
         ...     read_images(folder)[:3]
         (array([[[[5., 6.]]]], dtype=float32), array([0]), ['7'])
     """
-    idx_files = [name for name in sorted(os.listdir(folder)) if any(word in name.lower() for word in IDX_NAMES)]
-    idx_files = [name for name in idx_files if not name.startswith(".") and os.path.isfile(os.path.join(folder, name))]
-    return _read_idx_files(folder, idx_files) if idx_files else _read_class_folders(folder)
+    files = idx_files(folder)
+    return _read_idx_files(folder, files) if files else _read_class_folders(folder)
 
 
 def _read_idx_files(folder: str | os.PathLike[str], files: list[str]) -> ImageSet:
@@ -126,6 +125,29 @@ def _sizes(folder: str | os.PathLike[str], first: str, size: tuple[int, ...], na
         f"{os.fspath(folder)}: expected images of one size, got {first} of {sizes[0]} pixels (height x width) and "
         f"{name} of {sizes[1]}"
     )
+
+
+def idx_files(folder: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the files in a folder that are in the IDX format, sorted.
+
+    They are told by "idx" or "ubyte" in their names. Names that begin with a dot are passed over.
+
+    Args:
+        folder: where to look.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: for what is no folder.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("t10k-images-idx3-ubyte.gz", "notes.txt"):
+        ...         Path(folder, name).touch()
+        ...     idx_files(folder)
+        ['t10k-images-idx3-ubyte.gz']
+    """
+    names = [name for name in sorted(os.listdir(folder)) if any(word in name.lower() for word in IDX_NAMES)]
+    return [name for name in names if not name.startswith(".") and os.path.isfile(os.path.join(folder, name))]
 
 
 def image_files(folder: str | os.PathLike[str]) -> list[str]:

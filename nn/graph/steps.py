@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .formula import CallStatement, Formula, equation, written
+from .maps import Window
 from .node import Call, Node
 from .replay import TOLERANCE, Difference, Replay
 
@@ -34,6 +35,7 @@ class Step(NamedTuple):
         error: how far what the formula gives deviates, relative to the largest entry; None where nothing is stated.
         difference: the comparison of a gradient with central differences.
         right: whether all is within tolerance.
+        windows: of what one entry of a value of maps is made.
     """
 
     node: Node
@@ -46,6 +48,7 @@ class Step(NamedTuple):
     error: float | None = None
     difference: Difference | None = None
     right: bool = True
+    windows: Sequence[Window] = ()
 
 
 class Steps:
@@ -74,7 +77,7 @@ class Steps:
         return [self._gradient(node) for node in reversed(self.nodes)]
 
     def _value(self, node: Node) -> Step:
-        step = Step(node, False, node.shown(node.value))
+        step = Step(node, False, node.shown(node.value), windows=self.replay.windows(node))
         if node.call is None:
             return step
         statement = self.statements[node.call]
