@@ -30,6 +30,14 @@ from .layers.shape import Flatten as Flatten
 from .layers.shape import Identity as Identity
 from .layers.linear import Linear as Linear
 
+# Convolutions
+from .layers.conv import Conv1d as Conv1d
+from .layers.conv import Conv2d as Conv2d
+from .layers.conv import Conv3d as Conv3d
+from .layers.conv_transpose import ConvTranspose1d as ConvTranspose1d
+from .layers.conv_transpose import ConvTranspose2d as ConvTranspose2d
+from .layers.conv_transpose import ConvTranspose3d as ConvTranspose3d
+
 # Activations
 from .layers.activation import LeakyReLU as LeakyReLU
 from .layers.activation import LogSoftmax as LogSoftmax
@@ -38,6 +46,15 @@ from .layers.activation import Sigmoid as Sigmoid
 from .layers.activation import Softmax as Softmax
 from .layers.activation import Softplus as Softplus
 from .layers.activation import Tanh as Tanh
+
+# Lazy layers
+from .layers.lazy import LazyConv1d as LazyConv1d
+from .layers.lazy import LazyConv2d as LazyConv2d
+from .layers.lazy import LazyConv3d as LazyConv3d
+from .layers.lazy import LazyConvTranspose1d as LazyConvTranspose1d
+from .layers.lazy import LazyConvTranspose2d as LazyConvTranspose2d
+from .layers.lazy import LazyConvTranspose3d as LazyConvTranspose3d
+from .layers.lazy import LazyLinear as LazyLinear
 
 # Noise
 from .layers.dropout import Dropout as Dropout

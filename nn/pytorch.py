@@ -30,9 +30,6 @@ NAMES = {
     "DataParallel": _ONE_PROCESS,
     "parallel": _ONE_PROCESS,
     "SyncBatchNorm": _ONE_PROCESS,
-    "LazyLinear": _SIZES,
-    "LazyConv1d": _SIZES,
-    "LazyConv2d": _SIZES,
     "LazyBatchNorm1d": _SIZES,
     "LazyBatchNorm2d": _SIZES,
     "Tensor": "arrays are NumPy's: write np.array",
@@ -40,8 +37,8 @@ NAMES = {
 
 # Layers and losses of torch.nn that are not here yet.
 _IN_1D_2D_3D = (
-    *("AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BatchNorm", "CircularPad", "ConstantPad", "Conv"),
-    *("ConvTranspose", "Dropout", "InstanceNorm", "LPPool", "MaxPool", "MaxUnpool", "ReflectionPad"),
+    *("AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BatchNorm", "CircularPad", "ConstantPad"),
+    *("Dropout", "InstanceNorm", "LPPool", "MaxPool", "MaxUnpool", "ReflectionPad"),
     *("ReplicationPad", "ZeroPad"),
 )
 _OTHERS = (

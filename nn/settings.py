@@ -9,12 +9,13 @@ import inspect
 import math
 import numbers
 import operator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .parameter import Buffer, Parameter, as_floating
+from .parameter import Buffer, Parameter, Uninitialized, as_floating
 
 
 def number(
@@ -185,6 +186,7 @@ def checked_parameter(owner: object, value: Any) -> Parameter:
 
     Raises:
         TypeError: for anything else.
+        ValueError: for that of a lazy layer before its first input.
 
     Example:
         >>> checked_parameter("zeros_", Parameter([1.0]))
@@ -192,6 +194,8 @@ def checked_parameter(owner: object, value: Any) -> Parameter:
     """
     if not isinstance(value, Parameter):
         raise TypeError(f"{_title(owner)} expects a Parameter, such as layer.weight, got {type(value).__name__}")
+    if isinstance(value, Uninitialized):
+        raise ValueError(f"{_title(owner)} expects a Parameter with values, got {value!r}: call the lazy layer once")
     return value
 
 
@@ -206,8 +210,12 @@ def _refusal(owner: object, name: str, expected: str, value: Any) -> str:
 # ---- how they are shown
 
 
-def arguments_text(module: Any) -> str:
+def arguments_text(module: Any, each_axis: Collection[str] = ()) -> str:
     """Return the arguments that would build a module again, as Module.extra_repr tells.
+
+    Args:
+        module: the module.
+        each_axis: names of settings that are kept as a tuple with an integer an axis, and shown as one where all agree.
 
     Example:
         >>> from nn import Linear
@@ -219,7 +227,7 @@ def arguments_text(module: Any) -> str:
     for name, argument in list(inspect.signature(type(module).__init__).parameters.items())[1:]:
         if name == "generator" or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             continue
-        text, default = _argument(module, name, argument.default), _literal(argument.default)
+        text, default = _argument(module, name, argument.default, name in each_axis), _literal(argument.default)
         required = argument.default is argument.empty
         if text is None:
             complete = complete and not required
@@ -230,7 +238,7 @@ def arguments_text(module: Any) -> str:
     return ", ".join(shown)
 
 
-def _argument(module: Any, name: str, default: Any) -> str | None:
+def _argument(module: Any, name: str, default: Any, each_axis: bool) -> str | None:
     """Return the text of a constructor's argument, None where it is not known."""
     if name == "dtype":
         dtype = next((parameter.data.dtype for parameter in module.parameters()), np.dtype(np.float32))
@@ -240,6 +248,8 @@ def _argument(module: Any, name: str, default: Any) -> str | None:
     value = vars(module)[name]
     if isinstance(default, bool) and (value is None or isinstance(value, Parameter)):
         return repr(value is not None)
+    if each_axis and isinstance(value, tuple) and len(set(value)) == 1:
+        value = value[0]
     return _literal(value)
 
 

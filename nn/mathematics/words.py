@@ -53,19 +53,35 @@ def join(*arguments: Any) -> np.ndarray:
     return np.concatenate(arrays, axis)
 
 
-def pad(x: np.ndarray, widths: int | Sequence[int], value: float = 0) -> np.ndarray:
-    """Return x with so many more entries of one value on both sides of its last axes, one width an axis."""
-    each = np.atleast_1d(widths)
-    sides = [(0, 0)] * (x.ndim - len(each)) + [(width, width) for width in each]
-    return np.pad(x, sides, constant_values=value)
+_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTorch's words for NumPy's
 
 
-def crop(x: np.ndarray, widths: int | Sequence[int]) -> np.ndarray:
-    """Return x without so many entries on both sides of its last axes: what `pad` was given."""
-    each = np.atleast_1d(widths).tolist()
-    sizes = x.shape[x.ndim - len(each) :]
-    kept: tuple = tuple(slice(width, size - width) for width, size in zip(each, sizes, strict=True))
-    return x[(..., *kept)]
+def sides(x: np.ndarray, widths: Any) -> list[tuple[int, int]]:
+    """Return how much is added before and after each axis: widths are one, or one or a pair for each of the last."""
+    each = [(w, w) if np.ndim(w) == 0 else tuple(w) for w in np.atleast_1d(widths).tolist()]
+    return [(0, 0)] * (x.ndim - len(each)) + each
+
+
+def pad(x: np.ndarray, widths: Any, filling: float | str = 0) -> np.ndarray:
+    """Return x with so many more entries on both sides of its last axes: of one value, or copied in a mode."""
+    if isinstance(filling, str):
+        return np.pad(x, sides(x, widths), _MODES[filling])  # type: ignore[call-overload]
+    return np.pad(x, sides(x, widths), constant_values=filling)
+
+
+def crop(x: np.ndarray, widths: Any, filling: float | str = 0) -> np.ndarray:
+    """Return x without so many entries on both sides of its last axes: what `pad` was given.
+
+    Of a gradient: where padding was copied in a mode, what is cropped is added to the entries that it is a copy of.
+    """
+    for axis, (before, after) in enumerate(sides(x, widths)):
+        inside = np.arange(x.shape[axis] - before - after)
+        if isinstance(filling, str) and (before or after):
+            source = np.pad(inside, (before, after), _MODES[filling])  # type: ignore[call-overload]
+            x = np.stack([x.compress(source == place, axis).sum(axis) for place in inside], axis)
+        else:
+            x = x.take(inside + before, axis)
+    return x
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
