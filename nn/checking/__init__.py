@@ -17,6 +17,7 @@ from .check import gradcheck as gradcheck
 from .measure import Function as Function
 from .measure import NumericalGradient as NumericalGradient
 from .measure import grid as grid
+from .measure import typical as typical
 from .pull import Back as Back
 from .pull import Pull as Pull
 from .pull import Subject as Subject

@@ -32,15 +32,17 @@ class Window(NamedTuple):
     def to_text(self) -> str:
         """Return it in words."""
         at = ", ".join(map(str, self.entry))
-        rows, columns = (_listed(numbers) for numbers in (self.rows, self.columns))
-        return f"the entry at [0, {at}] is made of rows {rows} and columns {columns} of {self.source.name}"
+        rows, columns = _listed("row", self.rows), _listed("column", self.columns)
+        return f"the entry at [0, {at}] is made of {rows} and {columns} of {self.source.name}"
 
 
-def _listed(numbers: list[int]) -> str:
+def _listed(what: str, numbers: list[int]) -> str:
     """Return rising numbers in words, with those between left out where they all are there."""
-    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
-        return f"{numbers[0]} to {numbers[-1]}"
-    return ", ".join(map(str, numbers)) or "none"
+    if len(numbers) == 1:
+        return f"{what} {numbers[0]}"
+    if numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{what}s {numbers[0]} to {numbers[-1]}"
+    return f"{what}s {', '.join(map(str, numbers))}"
 
 
 def has_maps(node: Node) -> bool:

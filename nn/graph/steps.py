@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checking import typical
 from .formula import CallStatement, Formula, equation, written
 from .maps import Window
 from .node import Call, Node
-from .replay import TOLERANCE, Difference, Replay
+from .replay import FLOOR, TOLERANCE, Difference, Replay
 
 LOOSE = 1e-3  # the tolerance for float32 against central differences in float64
 
@@ -125,5 +126,8 @@ class Steps:
         lost = step.value.size - np.count_nonzero(kept)
         remark = f"the plain formula overflows at {lost} of {step.value.size} entries" if lost else step.remark
         deviation = np.abs(np.subtract(stated, step.value, where=kept, out=np.zeros_like(step.value)))
-        error = float(deviation.max(initial=0) / (np.abs(step.value).max(initial=0) or 1.0))
+        scale = np.abs(step.value).max(initial=0)
+        if step.is_gradient:  # one that is zero but for rounding, as of a bias before BatchNorm, is compared absolutely
+            scale = max(scale, FLOOR * float(np.abs(self.nodes[-1].value).max(initial=0)) / typical(step.node.value))
+        error = float(deviation.max(initial=0) / (scale or 1.0))
         return step._replace(error=error, remark=remark, right=step.right and error <= self.tolerance)
