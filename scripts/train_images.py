@@ -287,7 +287,7 @@ def train(args: argparse.Namespace) -> None:
         *(f"note         {note}" for note in notes),
     ]
     if args.metrics:
-        run = {"task": "classification", "epochs": epochs, "best_epoch": best, "seed": args.seed, "seconds": seconds}
+        run = {"task": "classification", "epochs": epochs, "best_epoch": best, "seed": args.seed}
         sizes = {"train_rows": len(training), "validation_rows": len(validation), "test_rows": len(test)}
         common.write_json({**comparison.values(), **run, **sizes, "notes": notes}, args.metrics)
     if args.save:
