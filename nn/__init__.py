@@ -56,6 +56,17 @@ from .layers.lazy import LazyConvTranspose2d as LazyConvTranspose2d
 from .layers.lazy import LazyConvTranspose3d as LazyConvTranspose3d
 from .layers.lazy import LazyLinear as LazyLinear
 
+# Normalisation
+from .layers.batch_norm import BatchNorm1d as BatchNorm1d
+from .layers.batch_norm import BatchNorm2d as BatchNorm2d
+from .layers.batch_norm import BatchNorm3d as BatchNorm3d
+from .layers.norm import GroupNorm as GroupNorm
+from .layers.batch_norm import InstanceNorm1d as InstanceNorm1d
+from .layers.batch_norm import InstanceNorm2d as InstanceNorm2d
+from .layers.batch_norm import InstanceNorm3d as InstanceNorm3d
+from .layers.norm import LayerNorm as LayerNorm
+from .layers.norm import RMSNorm as RMSNorm
+
 # Noise
 from .layers.dropout import Dropout as Dropout
 

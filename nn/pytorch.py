@@ -37,18 +37,18 @@ NAMES = {
 
 # Layers and losses of torch.nn that are not here yet.
 _IN_1D_2D_3D = (
-    *("AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BatchNorm", "CircularPad", "ConstantPad"),
-    *("Dropout", "InstanceNorm", "LPPool", "MaxPool", "MaxUnpool", "ReflectionPad"),
+    *("AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "CircularPad", "ConstantPad"),
+    *("Dropout", "LPPool", "MaxPool", "MaxUnpool", "ReflectionPad"),
     *("ReplicationPad", "ZeroPad"),
 )
 _OTHERS = (
     *("AdaptiveLogSoftmaxWithLoss", "AlphaDropout", "Bilinear", "CELU", "CTCLoss", "ChannelShuffle"),
     *("CosineEmbeddingLoss", "CosineSimilarity", "ELU", "Embedding", "EmbeddingBag", "FeatureAlphaDropout"),
     *("Fold", "FractionalMaxPool2d", "FractionalMaxPool3d", "GELU", "GLU", "GRU", "GRUCell", "GaussianNLLLoss"),
-    *("GroupNorm", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "KLDivLoss"),
-    *("LSTM", "LSTMCell", "LayerNorm", "LocalResponseNorm", "LogSigmoid", "MarginRankingLoss", "Mish"),
+    *("Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "KLDivLoss"),
+    *("LSTM", "LSTMCell", "LocalResponseNorm", "LogSigmoid", "MarginRankingLoss", "Mish"),
     *("MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultiheadAttention", "PReLU"),
-    *("PairwiseDistance", "PixelShuffle", "PixelUnshuffle", "PoissonNLLLoss", "RMSNorm", "RNN", "RNNCell"),
+    *("PairwiseDistance", "PixelShuffle", "PixelUnshuffle", "PoissonNLLLoss", "RNN", "RNNCell"),
     *("RReLU", "ReLU6", "SELU", "SiLU", "SoftMarginLoss", "Softmin", "Softshrink", "Softsign", "Tanhshrink"),
     *("Threshold", "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder"),
     *("TransformerEncoderLayer", "TripletMarginLoss", "TripletMarginWithDistanceLoss", "Unflatten", "Unfold"),

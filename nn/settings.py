@@ -210,12 +210,13 @@ def _refusal(owner: object, name: str, expected: str, value: Any) -> str:
 # ---- how they are shown
 
 
-def arguments_text(module: Any, each_axis: Collection[str] = ()) -> str:
+def arguments_text(module: Any, each_axis: Collection[str] = (), without: Collection[str] = ()) -> str:
     """Return the arguments that would build a module again, as Module.extra_repr tells.
 
     Args:
         module: the module.
         each_axis: names of settings that are kept as a tuple with an integer an axis, and shown as one where all agree.
+        without: the names of arguments to leave out.
 
     Example:
         >>> from nn import Linear
@@ -225,7 +226,7 @@ def arguments_text(module: Any, each_axis: Collection[str] = ()) -> str:
     shown: list[str] = []
     complete = True  # so far, so that arguments may stand by position
     for name, argument in list(inspect.signature(type(module).__init__).parameters.items())[1:]:
-        if name == "generator" or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+        if name in ("generator", *without) or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             continue
         text, default = _argument(module, name, argument.default, name in each_axis), _literal(argument.default)
         required = argument.default is argument.empty
@@ -241,7 +242,8 @@ def arguments_text(module: Any, each_axis: Collection[str] = ()) -> str:
 def _argument(module: Any, name: str, default: Any, each_axis: bool) -> str | None:
     """Return the text of a constructor's argument, None where it is not known."""
     if name == "dtype":
-        dtype = next((parameter.data.dtype for parameter in module.parameters()), np.dtype(np.float32))
+        arrays = (member.data for member in (*module.parameters(), *module.buffers()))
+        dtype = next((array.dtype for array in arrays if array.dtype.kind == "f"), np.dtype(np.float32))
         return None if dtype == np.float32 else repr(str(dtype))
     if name not in vars(module):
         return None
