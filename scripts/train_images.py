@@ -223,6 +223,8 @@ class Classifier:
             shape, classes = tuple(state["shape"]), list(state["classes"])
             if not (len(shape) == 3 and mean.shape == std.shape == shape[:1]):
                 raise ValueError("its means and standard deviations are not those of its images")
+            if not (np.isfinite(mean).all() and (std > 0).all() and np.isfinite(std).all()):
+                raise ValueError("its means and standard deviations are none")
             classifier = cls(shape, classes, list(state["channels"]), mean, std)
             classifier.model.load_state_dict(state["model"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -150,10 +150,28 @@ def test_idx_files_named_test_are_held_out(script, tmp_path):
     ]  # fmt: skip
 
 
-def test_a_picture_of_more_classes_and_channels_than_usual(script, tmp_path):
+def test_coloured_images_are_drawn_in_colour(script, tmp_path):
     bars(tmp_path / "bars", rows=24, colour=True)
     code, out, _ = script("--data", "bars", *SMALL, "--plot", "p.png", "--shift", 0)
     assert code is None and "24 of 3 x 8 x 8" in out and (tmp_path / "p.png").exists()
+
+
+def test_the_picture_shows_the_worst_mistakes_and_what_they_were_taken_for():
+    import pictures
+    import scores
+
+    rng = np.random.default_rng(0)
+    truth, probabilities = np.array([0, 1, 2, 1, 0]), np.eye(3)[[0, 2, 2, 0, 0]] * 0.8 + 0.05
+    probabilities[3] = [0.6, 0.3, 0.1]
+    comparison = scores.Comparison(truth, probabilities, 0, "", ["ant", "bee", "cat"])
+    history = {name: [1.0, 0.5] for name in ("training", "validation")}
+    images = rng.uniform(0, 255, (5, 1, 6, 6)).astype(np.float32)
+    figure = pictures.draw_images(history, 1, comparison, images, rng.normal(size=(4, 1, 3, 3)))
+    titles = [axes.get_title() for axes in figure.axes]
+    assert [title for title in titles if "→" in title] == ["bee → cat\n85%", "bee → ant\n60%"]
+    shown = figure.axes[titles.index("bee → cat\n85%")].images[0].get_array()
+    np.testing.assert_array_equal(shown, images[1, 0])
+    assert sum(bool(axes.images) and axes.images[0].get_array().shape == (3, 3) for axes in figure.axes) == 5
 
 
 # ---- predictions
@@ -281,7 +299,7 @@ def test_bad_images_end_a_run_that_keeps_what_it_had(script, tmp_path, kind, arg
         (["--label-smoothing", "1"], "below 1"),
         (["--epochs", "0"], "at least 1"),
         (["--save", "none/m"], "there is no folder none"),
-        (["--save", "m", "--plot", "./m"], "--plot ./m would overwrite --save m"),
+        (["--save", "m", "--plot", "./m"], "--save m would overwrite --plot ./m"),
         (["--data", ""], "--data expects the name"),
     ],
 )
