@@ -125,8 +125,8 @@ class BatchNorm(TrackingNorm):
         dh[n, c, ...] = w[c] * dy[n, c, ...]
         r[c] = sum(dh[n, c, ...], n, ...) / m
         s[c] = sum(dh[n, c, ...] * h[n, c, ...], n, ...) / m
-        da[n, c, ...] = dh[n, c, ...] - r[c] - s[c] * h[n, c, ...] if training or M is None else dh[n, c, ...]
-        dx[n, c, ...] = da[n, c, ...] / sqrt(v[c] + eps)
+        u[n, c, ...] = dh[n, c, ...] - r[c] - s[c] * h[n, c, ...] if training or M is None else dh[n, c, ...]
+        dx[n, c, ...] = u[n, c, ...] / sqrt(v[c] + eps)
     """
 
     def _mean(self, sums: np.ndarray, length: int) -> np.ndarray:

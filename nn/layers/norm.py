@@ -362,7 +362,7 @@ class RMSNorm(Module):
                [ 0.  ,  1.41]], dtype=float32)
     """
 
-    symbols: ClassVar = {"w": "weight", "a": "axes", "eps": "added"}
+    symbols: ClassVar = {"w": "weight", "a": "axes", "eps": "eps"}
     equations = """
         v = (x**2).mean(a, keepdims=True)
         h = x / sqrt(v + eps)
