@@ -3,7 +3,7 @@
 The names below are the package's whole public interface, by file.
 """
 
-from . import augment
+from . import augment as augment  # a room of its own
 from .dataset import Dataset, Subset, TensorDataset, random_split
 from .encoder import TableEncoder
 from .images import ImageSet, idx_files, image_files, read_idx, read_image, read_images
@@ -43,6 +43,4 @@ __all__ = [  # noqa: RUF022 - by file
     "idx_files",
     "read_image",
     "read_idx",
-    # rooms of their own
-    "augment",
 ]

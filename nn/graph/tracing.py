@@ -130,9 +130,8 @@ class Recorder:
         found = [(self.parameters[id(parameter)], parameter.grad) for parameter in parameters]
         given = zip(leaves(inputs), matched(inputs, grads if len(inputs) > 1 else (grads,)), strict=True)
         found += [(node, grad) for node, grad in given if grad is not None]
-        made = [node for call in self.calls for node in call.results if node.kind != "loss" and node.grad is not None]
-        sizes = (np.abs(node.grad).max(initial=0, where=np.isfinite(node.grad)) for node in made)
-        largest = float(max(sizes, default=0))
+        made = (node.grad for call in self.calls for node in call.results if node.kind != "loss")
+        largest = max((_largest(grad) for grad in made if grad is not None), default=0.0)
         wrong = [node for node, grad in found if not _agree(node.grad, grad, largest)]
         if not unwritten and not wrong:
             return {}
@@ -303,6 +302,11 @@ def _is_chain_rule(call: Call, inside: set[Call]) -> bool:
         if grad is not None and call.slots[slot] in found:
             found[call.slots[slot]] = found[call.slots[slot]] + grad
     return all(_agree(found[node], grad) for node, grad in expected.items())
+
+
+def _largest(array: np.ndarray) -> float:
+    """Return the size of the largest entry that is finite."""
+    return float(np.abs(array).max(initial=0, where=np.isfinite(array)))
 
 
 def _agree(a: np.ndarray | None, b: np.ndarray, largest: float = 0.0) -> bool:
