@@ -130,6 +130,8 @@ def whole_number(text: str) -> int:
 def load(name: str) -> ImageSet:
     """Return the images to learn from."""
     if name not in ("mnist", "digits"):
+        if not os.path.isdir(name):
+            common.fail(f"--data {name}: expected mnist, digits or a folder of images, and there is no folder {name}")
         return read_images(name)
     x, y = load_mnist() if name == "mnist" else load_digits()
     x *= 255 / x.max()  # as picture files have it
@@ -245,7 +247,7 @@ def split(held_out: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, n
 
 def check(args: argparse.Namespace, images: ImageSet) -> None:
     """End the script where there is nothing to learn from the images."""
-    count, classes = len(images.images), len(images.classes)
+    count, classes = int((~images.held_out).sum()) or len(images.images), len(images.classes)
     if count < FEWEST_IMAGES:
         common.fail(f"--data {args.data}: expected at least {FEWEST_IMAGES} images to learn from, got {count}")
     if classes < 2:
@@ -396,6 +398,8 @@ def remarks(y: np.ndarray, classes: list[dict[str, Any]]) -> list[str]:
 def predict(args: argparse.Namespace) -> None:
     """Write a row for every image of a folder: its class, how probable that is, or why there is no answer."""
     classifier = Classifier.load(args.predict)
+    if not os.path.isdir(args.folder):
+        common.fail(f"--predict MODEL FOLDER: expected a folder of images, and {args.folder} is none")
     found = list(unlabelled(args.folder, classifier.shape))
     if not found:
         common.fail(f"{args.folder}: expected picture files or IDX files, got none")

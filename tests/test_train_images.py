@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -144,10 +145,31 @@ def test_idx_files_named_test_are_held_out(script, tmp_path):
         as_idx(folder / f"{name}-labels-idx1-ubyte", y[part])
     code, out, _ = script("--data", "idx", *SMALL, "--save", "m")
     assert code is None and "52 for training, 8 for validation, 25 held out" in out
+    as_idx(folder / "train-images-idx3-ubyte", x[:3].reshape(-1, 8, 8))
+    as_idx(folder / "train-labels-idx1-ubyte", y[:3])
+    assert "expected at least 20 images to learn from, got 3" in script("--data", "idx", *SMALL)[0]
     code, out, _ = script("--predict", "m", "idx")
-    assert code is None and [row["image"] for row in rows_of(out)][::84] == [
-        "t10k-images-idx3-ubyte[0]", "train-images-idx3-ubyte[59]",
+    assert code is None and [row["image"] for row in rows_of(out)][::27] == [
+        "t10k-images-idx3-ubyte[0]", "train-images-idx3-ubyte[2]",
     ]  # fmt: skip
+
+
+def test_every_image_is_in_one_part_of_the_split():
+    import train_images
+
+    nowhere = np.zeros(10_000, bool)
+    parts = train_images.split(nowhere, np.random.default_rng(0))
+    assert list(map(len, parts)) == [7000, 1000, 2000]
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(10_000))
+    assert (parts[2] != train_images.split(nowhere, np.random.default_rng(1))[2]).any()
+
+
+def test_loss_and_accuracy_stand_on_the_progress_bar(script, tmp_path, monkeypatch):
+    bars(tmp_path / "bars", rows=24)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    _, _, err = script("--data", "bars", *SMALL)
+    last = err.rstrip().rpartition("\r")[2]
+    assert re.search(r"4/4 .*epoch 2, loss \d\.\d+, accuracy \d\.\d+, validation \d\.\d+", last), last
 
 
 def test_coloured_images_are_drawn_in_colour(script, tmp_path):
@@ -201,6 +223,7 @@ def test_predict_answers_every_image_and_names_the_broken_ones(script, tmp_path)
     assert rows["wide.png"]["predicted"] == "" and "got 8 x 9" in rows["wide.png"]["problem"]
     (tmp_path / "none").mkdir()
     assert "expected picture files or IDX files, got none" in script("--predict", "m", "none")[0]
+    assert "expected a folder of images, and out.csv is none" in script("--predict", "m", "out.csv")[0]
     assert "there is no model nothing" in script("--predict", "nothing", "new")[0]
 
 
@@ -275,7 +298,7 @@ def spoil(folder, kind):
             ["--channels", 4, 4, 4, 4],
             "4 poolings, a --channels number each, halve images of 8 x 8 pixels to nothing",
         ),
-        ("", ["--data", "none"], "none"),
+        ("", ["--data", "minst"], "expected mnist, digits or a folder of images, and there is no folder minst"),
         ("", ["--lr", "1e30"], "try a smaller --lr"),
     ],
 )
