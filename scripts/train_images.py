@@ -43,7 +43,7 @@ from data import (
 
 FEWEST_IMAGES = 20
 FEWEST_IMAGES_A_CLASS = 10  # on average; with fewer, a class is hardly learnt
-SHIFTED = 14  # a distance of one pixel for so many of an image's side
+SHIFTED = 14  # an image is shifted by one pixel for so many of its side: none of 8, two of 28
 SECONDS_BETWEEN_SAVES = 1.0  # of the checkpoint, at the end of an epoch
 HISTORY = ("training", "validation", "training_accuracy", "validation_accuracy")  # losses without a word of it
 AT_ONCE = 500  # images whose class is predicted in one go
@@ -268,7 +268,7 @@ def train(args: argparse.Namespace) -> None:
     check(args, images)
     x, y = images.images, images.labels
     if args.shift is None:
-        args.shift = max(1, round(min(x.shape[2:]) / SHIFTED))
+        args.shift = min(x.shape[2:]) // SHIFTED
     training, validation, test = split(images.held_out, rng)
     mean, std = x[training].mean((0, 2, 3)), x[training].std((0, 2, 3))
     classifier = Classifier(x.shape[1:], images.classes, args.channels, mean, np.where(std > 0, std, 1), rng)
