@@ -103,13 +103,19 @@ MISTAKES = 15  # that are shown, in rows of five
 
 
 def draw_images(
-    history: dict[str, list[float]], best: int, comparison: scores.Comparison, images: np.ndarray, filters: np.ndarray
+    history: dict[str, list[float]],
+    best: int,
+    smoothing: float,
+    comparison: scores.Comparison,
+    images: np.ndarray,
+    filters: np.ndarray,
 ) -> Any:
     """Return the picture of a run of train_images.py: losses, confusion matrix, the worst mistakes, the first filters.
 
     Args:
         history: the losses and accuracies on training and validation images.
         best: the epoch whose weights were taken, from 0.
+        smoothing: of the labels, which keeps the loss above zero.
         comparison: of the test images.
         images: the test images, (N, C, H, W).
         filters: the first layer's weight, (O, C, K, K).
@@ -123,7 +129,8 @@ def draw_images(
     losses.plot(epochs, history["training"], color="tab:blue", label="training", **BROAD)
     losses.plot(epochs, history["validation"], color="tab:orange", linewidth=1.5, label="validation")
     losses.plot(best + 1, history["validation"][best], "o", color="tab:orange", label=f"best epoch, {best + 1}")
-    losses.set(xlabel="epoch", ylabel="cross-entropy", title="loss")
+    smoothed = f", labels smoothed by {smoothing:g}" * bool(smoothing)
+    losses.set(xlabel="epoch", ylabel=f"cross-entropy{smoothed}", title="loss")
     losses.legend(ncols=3, fontsize=8, **BELOW)
     classes = [str(name).replace("$", r"\$")[:12] for name in comparison.classes]
     show_confusion(test, comparison.confusion, comparison.classes)

@@ -299,7 +299,7 @@ def train(args: argparse.Namespace) -> None:
         report.append(f"model        {args.save}")
     if args.plot:
         filters = classifier.model[0].weight.data
-        figure = pictures.draw_images(history, best_epoch(history), comparison, x[test], filters)
+        figure = pictures.draw_images(history, best - 1, args.label_smoothing, comparison, x[test], filters)
         if figure:
             common.save_figure(figure, args.plot)
             report.append(f"picture      {args.plot}")
