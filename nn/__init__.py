@@ -26,9 +26,16 @@ from .branch import ParallelTable as ParallelTable
 from .branch import Residual as Residual
 
 # Linear maps and shapes
+from .layers.shape import ChannelShuffle as ChannelShuffle
 from .layers.shape import Flatten as Flatten
 from .layers.shape import Identity as Identity
 from .layers.linear import Linear as Linear
+from .layers.shape import PixelShuffle as PixelShuffle
+from .layers.shape import PixelUnshuffle as PixelUnshuffle
+from .layers.shape import Unflatten as Unflatten
+from .layers.upsample import Upsample as Upsample
+from .layers.upsample import UpsamplingBilinear2d as UpsamplingBilinear2d
+from .layers.upsample import UpsamplingNearest2d as UpsamplingNearest2d
 
 # Convolutions
 from .layers.conv import Conv1d as Conv1d
@@ -44,31 +51,45 @@ from .layers.activation import LogSoftmax as LogSoftmax
 from .layers.activation import ReLU as ReLU
 from .layers.activation import Sigmoid as Sigmoid
 from .layers.activation import Softmax as Softmax
+from .layers.activation import Softmax2d as Softmax2d
 from .layers.activation import Softplus as Softplus
 from .layers.activation import Tanh as Tanh
 
+# Normalisation
+from .layers.batch_norm import BatchNorm1d as BatchNorm1d
+from .layers.batch_norm import BatchNorm2d as BatchNorm2d
+from .layers.batch_norm import BatchNorm3d as BatchNorm3d
+from .layers.response_norm import CrossMapLRN2d as CrossMapLRN2d
+from .layers.norm import GroupNorm as GroupNorm
+from .layers.batch_norm import InstanceNorm1d as InstanceNorm1d
+from .layers.batch_norm import InstanceNorm2d as InstanceNorm2d
+from .layers.batch_norm import InstanceNorm3d as InstanceNorm3d
+from .layers.norm import LayerNorm as LayerNorm
+from .layers.response_norm import LocalResponseNorm as LocalResponseNorm
+from .layers.norm import RMSNorm as RMSNorm
+
 # Lazy layers
+from .layers.lazy_norm import LazyBatchNorm1d as LazyBatchNorm1d
+from .layers.lazy_norm import LazyBatchNorm2d as LazyBatchNorm2d
+from .layers.lazy_norm import LazyBatchNorm3d as LazyBatchNorm3d
 from .layers.lazy import LazyConv1d as LazyConv1d
 from .layers.lazy import LazyConv2d as LazyConv2d
 from .layers.lazy import LazyConv3d as LazyConv3d
 from .layers.lazy import LazyConvTranspose1d as LazyConvTranspose1d
 from .layers.lazy import LazyConvTranspose2d as LazyConvTranspose2d
 from .layers.lazy import LazyConvTranspose3d as LazyConvTranspose3d
+from .layers.lazy_norm import LazyInstanceNorm1d as LazyInstanceNorm1d
+from .layers.lazy_norm import LazyInstanceNorm2d as LazyInstanceNorm2d
+from .layers.lazy_norm import LazyInstanceNorm3d as LazyInstanceNorm3d
 from .layers.lazy import LazyLinear as LazyLinear
 
-# Normalisation
-from .layers.batch_norm import BatchNorm1d as BatchNorm1d
-from .layers.batch_norm import BatchNorm2d as BatchNorm2d
-from .layers.batch_norm import BatchNorm3d as BatchNorm3d
-from .layers.norm import GroupNorm as GroupNorm
-from .layers.batch_norm import InstanceNorm1d as InstanceNorm1d
-from .layers.batch_norm import InstanceNorm2d as InstanceNorm2d
-from .layers.batch_norm import InstanceNorm3d as InstanceNorm3d
-from .layers.norm import LayerNorm as LayerNorm
-from .layers.norm import RMSNorm as RMSNorm
-
 # Noise
+from .layers.dropout import AlphaDropout as AlphaDropout
 from .layers.dropout import Dropout as Dropout
+from .layers.dropout import Dropout1d as Dropout1d
+from .layers.dropout import Dropout2d as Dropout2d
+from .layers.dropout import Dropout3d as Dropout3d
+from .layers.dropout import FeatureAlphaDropout as FeatureAlphaDropout
 
 # Losses
 from .losses.classification import BCEWithLogitsLoss as BCEWithLogitsLoss

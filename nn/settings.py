@@ -137,7 +137,8 @@ def choice(owner: object, name: str, value: Any, *choices: str) -> str:
         >>> choice("MSELoss", "reduction", "sum", "none", "mean", "sum")
         'sum'
     """
-    expected = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
+    *others, last = map(repr, choices)
+    expected = f"{', '.join(others)} or {last}" if others else last
     if not isinstance(value, str):
         raise TypeError(_refusal(owner, name, expected, value))
     if value not in choices:

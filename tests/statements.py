@@ -57,29 +57,6 @@ CROSS_ENTROPY = """
     m = sum(v[n, c, ...] * s[n, c, ...], n, c, ...) if indices else L.size
     df[n, c, ...] = dL[n, ...] * (sum(t[n, j, ...], j) * p[n, c, ...] - t[n, c, ...])
 """
-BATCH_NORM = """
-    m = x.size / x.shape[1]
-    mu[c] = sum(x[n, c, ...], n, ...) / m if batch else M[c]
-    v[c] = sum((x[n, c, ...] - mu[c])**2, n, ...) / m if batch else V[c]
-    h[n, c, ...] = (x[n, c, ...] - mu[c]) / sqrt(v[c] + eps)
-    y[n, c, ...] = w[c] * h[n, c, ...] + b[c]
-    dw[c] += dy[n, c, ...] * h[n, c, ...]
-    db[c] += dy[n, c, ...]
-    dh[n, c, ...] = w[c] * dy[n, c, ...]
-    r[c] = sum(dh[n, c, ...], n, ...) / m
-    s[c] = sum(dh[n, c, ...] * h[n, c, ...], n, ...) / m
-    dx[n, c, ...] = (dh[n, c, ...] - r[c] - s[c] * h[n, c, ...] if batch else dh[n, c, ...]) / sqrt(v[c] + eps)
-"""
-LAYER_NORM = """
-    mu = x.mean(axes, keepdims=True)
-    v = ((x - mu)**2).mean(axes, keepdims=True)
-    h = (x - mu) / sqrt(v + eps)
-    y = h * w + b
-    dw = (dy * h).sum(rest)
-    db = dy.sum(rest)
-    dh = dy * w
-    dx = (dh - dh.mean(axes, keepdims=True) - h * (dh * h).mean(axes, keepdims=True)) / sqrt(v + eps)
-"""
 CONV2D = """
     q = pad(x, p)
     H, K = q.shape[-2], q.shape[-1]
@@ -227,12 +204,6 @@ BILINEAR = """
     dW[k, i, j] += dy[..., k] * x0[..., i] * x1[..., j]
     db[k] += dy[..., k]
 """
-PIXEL_SHUFFLE = """
-    C, H, W = x.shape[1] // (r * r), x.shape[2], x.shape[3]
-    c, i, j = range(C), range(H * r), range(W * r)
-    y[n, c, i, j] = x[n, c*r*r + i % r * r + j % r, i//r, j//r]
-    dx[n, c*r*r + i % r * r + j % r, i//r, j//r] += dy[n, c, i, j]
-"""
 CUMULATIVE_SUM = """
     k = range(len(x))
     y[k] = sum(x[i] * (i <= k), i)
@@ -261,10 +232,6 @@ def gru(F, t):
     return torch.gru(t["x"], t["h0"][None], [t["W"], t["U"], t["b"], t["q"]], True, 1, 0.0, False, False, False)[0]
 
 
-def batch_norm(F, t):
-    return F.batch_norm(t["x"], t["M"], t["V"], t["w"], t["b"], t["batch"], 0.1, t["eps"])
-
-
 def cross_entropy(F, t):
     settings = {"ignore_index": t["ignored"], "label_smoothing": t["e"], "reduction": "none"}
     return F.cross_entropy(t["f"], t["y"], t["w"], **settings)
@@ -279,14 +246,6 @@ def with_target(target, shape, **settings):
     return lambda rng: {"w": None, "e": 0, "ignored": -100, "indices": True} | settings | {
         "f": rng.normal(size=shape), "y": target(rng)
     }  # fmt: skip
-
-
-def statistics(batch, *shape):
-    def draw(rng):
-        values = drawn(x=shape, w=shape[1], b=shape[1], M=shape[1])(rng)
-        return values | {"V": rng.uniform(0.5, 2, shape[1]), "batch": batch, "eps": 1e-5}
-
-    return draw
 
 
 def masked(rng):
@@ -309,10 +268,6 @@ STATEMENTS = [
     Statement("CrossEntropy", CROSS_ENTROPY, with_target(lambda rng: rng.integers(3, size=4), (4, 3)), ("f",), cross_entropy, ("L",)),
     Statement("CrossEntropy-all", CROSS_ENTROPY, with_target(lambda rng: rng.integers(3, size=(4, 2)), (4, 3, 2), w=W3, e=0.1, ignored=1), ("f",), cross_entropy, ("L",)),
     Statement("CrossEntropy-shares", CROSS_ENTROPY, with_target(lambda rng: rng.dirichlet(np.ones(3), 4), (4, 3), w=W3, e=0.2, indices=False), ("f",), cross_entropy, ("L",)),
-    Statement("BatchNorm", BATCH_NORM, statistics(True, 5, 3), ("x", "w", "b"), batch_norm),
-    Statement("BatchNorm-images", BATCH_NORM, statistics(True, 3, 2, 2, 2), ("x", "w", "b"), batch_norm),
-    Statement("BatchNorm-eval", BATCH_NORM, statistics(False, 4, 3, 2), ("x", "w", "b"), batch_norm),
-    Statement("LayerNorm", LAYER_NORM, drawn({"axes": (1, 2), "rest": (0,), "eps": 1e-5}, x=(3, 2, 4), w=(2, 4), b=(2, 4)), ("x", "w", "b"), lambda F, t: F.layer_norm(t["x"], t["w"].shape, t["w"], t["b"])),
     Statement("Conv2d", CONV2D, drawn(PLAIN, x=(2, 2, 4, 3), W=(3, 2, 2, 2), b=3), ("x", "W", "b"), conv),
     Statement("Conv2d-settings", CONV2D, drawn(ODD, x=(2, 2, 5, 4), W=(3, 2, 3, 2), b=None), ("x", "W"), conv),
     Statement("Conv2d-groups", CONV2D, drawn(ODD | {"g": 2}, x=(1, 4, 5, 4), W=(6, 2, 3, 2), b=6), ("x", "W", "b"), conv),
@@ -332,7 +287,6 @@ STATEMENTS = [
     Statement("PReLU-one", PRELU, drawn({"each": False}, x=(3, 2), w=1), ("x", "w"), lambda F, t: F.prelu(t["x"], t["w"])),
     Statement("GLU", GLU, drawn({"dim": 1}, x=(3, 4, 2)), ("x",), lambda F, t: F.glu(t["x"], t["dim"])),
     Statement("Bilinear", BILINEAR, drawn(x0=(4, 3), x1=(4, 2), W=(2, 3, 2), b=2), ("x0", "x1", "W", "b"), lambda F, t: F.bilinear(t["x0"], t["x1"], t["W"], t["b"])),
-    Statement("PixelShuffle", PIXEL_SHUFFLE, drawn({"r": 2}, x=(2, 8, 2, 3)), ("x",), lambda F, t: F.pixel_shuffle(t["x"], t["r"])),
     Statement("CumulativeSum", CUMULATIVE_SUM, drawn(x=5), ("x",), lambda F, t: t["x"].cumsum(0)),
 ]
 # fmt: on

@@ -232,6 +232,8 @@ def _shapes(statement: CallStatement, names: dict[str, ast.expr]) -> dict[str, a
 
 def _constant(value: Any) -> ast.expr:
     """Write an attribute's value."""
+    if not isinstance(value, np.ndarray | np.generic | int | float | str | list | tuple):
+        return Shown("", repr(value), literal=True)
     if np.ndim(value) == 0 and not isinstance(value, str):
         return ast.Constant(value if isinstance(value, bool | int) else float(f"{value:g}"))
     few = np.size(value) <= 4

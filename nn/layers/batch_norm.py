@@ -74,7 +74,7 @@ class TrackingNorm(ChannelNorm):
         if self.eps == 0:
             raise ValueError(f"{self!r} expects eps to be a number above 0 where the input's own variance is used")
         y, mean, var = self._normalize(x, axis)
-        if self.training and self.track_running_stats:
+        if self.track_running_stats:
             self._track(mean, var, count)
         return y
 
@@ -295,7 +295,7 @@ class InstanceNorm1d(InstanceNorm):
     Example:
         >>> InstanceNorm1d(2)([[[1.0, 3.0], [5.0, 5.2]]]).round(2)
         array([[[-1.,  1.],
-                [-1.,  1.]]], dtype=float32)
+                [-1.,  1.]]])
     """
 
     layouts = ("CL", "NCL")

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .. import init
 from ..settings import choice, integers
 from .conv import Sizes, SlidingKernel
-from .convolution import convolve, convolve_backward, weight_gradient, widen
+from .convolution import convolve, convolve_backward, reach, weight_gradient, widen
 
 
 class TransposedConvolution(SlidingKernel):
@@ -80,22 +80,17 @@ class TransposedConvolution(SlidingKernel):
         W = self.weight.data
         # The gradient of all that the kernels reach: nothing comes from what padding has cropped, or output_padding
         # has added.
-        axes = zip(self._reached(x.shape[2:]), self.padding, g.shape[2:], strict=True)
-        dz = widen(g, [(p, reached - p - n) for reached, p, n in axes])
+        axes = zip(reach(x.shape[2:], self.kernel_size, self._steps), self.padding, g.shape[2:], strict=True)
+        dz = widen(g, [(p, n - p - m) for n, p, m in axes])
         self.weight.grad += weight_gradient(x, dz, W, self._steps)
         self._add_bias_gradient(g)
         return convolve(dz, W, self._steps).reshape(shape) if self.needs_input_grad else None
 
-    def _reached(self, sizes: tuple[int, ...]) -> list[int]:
-        """Return how long the axes are that the kernels of all entries reach, before padding crops them."""
-        axes = zip(sizes, self.stride, self.dilation, self.kernel_size, strict=True)
-        return [s * (n - 1) + d * (k - 1) + 1 for n, s, d, k in axes]
-
     def _output_sizes(self, x: np.ndarray, output_size: Sequence[int] | None) -> list[int]:
         """Return the sizes of the output's axes, which may be asked for where a stride leaves a choice."""
         dims = len(self.AXES)
-        reached = zip(self._reached(x.shape[-dims:]), self.padding, strict=True)
-        least = [size - 2 * p for size, p in reached]
+        reached = reach(x.shape[-dims:], self.kernel_size, self._steps)
+        least = [n - 2 * p for n, p in zip(reached, self.padding, strict=True)]
         if output_size is None:
             sizes = [n + extra for n, extra in zip(least, self.output_padding, strict=True)]
         else:

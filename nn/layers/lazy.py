@@ -66,8 +66,10 @@ class Lazy(Module):
     def _layer(self, x: ArrayLike) -> Any:
         """Return the layer that this one becomes, with the values that have been loaded."""
         settings = dict(self._settings)
-        for parameter in self.parameters():
-            settings["dtype"] = parameter.data.dtype  # which double() may have changed
+        arrays = [*(buffer.data for buffer in self.buffers()), *(parameter.data for parameter in self.parameters())]
+        for array in arrays:
+            if array.dtype.kind == "f":
+                settings["dtype"] = array.dtype  # which double() may have changed
         layer = self.becomes(self.first_argument(x), **settings)
         layer.training = self.training
         for name, member in vars(self).items():

@@ -116,10 +116,10 @@ class ChannelNorm(Module):
         """Return w r, by which c is multiplied."""
         return r if self.weight is None else self.weight.data[:, None] * r
 
-    def backward(self, grad_output: ArrayLike) -> np.ndarray:
-        grad_output = self.upstream(grad_output)
+    def backward(self, grad_output: ArrayLike) -> np.ndarray | None:
+        dy = self.upstream(grad_output)
         c, r, is_fixed = self.saved()
-        g = wide(grad_output).reshape(c.shape)
+        g = wide(dy).reshape(c.shape)
         sums, products = row_sums(g), row_products(g, c)
         if self.weight is not None:
             # One r for all samples is taken out of the sum.
@@ -128,13 +128,15 @@ class ChannelNorm(Module):
             )
         if self.bias is not None:
             self.bias.grad += sum_rows(sums[..., 0])
+        if not self.needs_input_grad:
+            return None
         scale = self._scale(r)
         dx = g * scale
         if not is_fixed:
             length = c.shape[-1]
             mean_q, mean_qc = (self._scaled_mean(s, scale, length) for s in (sums, products))
             dx = standardize_backward(dx, c, r, mean_q, mean_qc)
-        return dx.reshape(grad_output.shape).astype(grad_output.dtype, copy=False)
+        return dx.reshape(dy.shape).astype(dy.dtype, copy=False)
 
 
 class GroupNorm(ChannelNorm):
@@ -164,7 +166,7 @@ class GroupNorm(ChannelNorm):
 
     Example:
         >>> GroupNorm(2, 4, affine=False)([[1.0, 3.0, 5.0, 5.2]]).round(2)
-        array([[-1.  ,  1.  , -1.  ,  1.  ]], dtype=float32)
+        array([[-1.,  1., -1.,  1.]])
     """
 
     symbols: ClassVar = {"w": "weight", "b": "bias", "G": "num_groups", "eps": "eps"}
@@ -322,17 +324,19 @@ class LayerNorm(Module):
         self.save_for_backward(c, r, scale, output=y)
         return y
 
-    def backward(self, grad_output: ArrayLike) -> np.ndarray:
-        grad_output = self.upstream(grad_output)
+    def backward(self, grad_output: ArrayLike) -> np.ndarray | None:
+        dy = self.upstream(grad_output)
         c, r, scale = self.saved()
-        g = _rows(grad_output, self.normalized_shape)
+        g = _rows(dy, self.normalized_shape)
         if self.weight is not None:
             self.weight.grad += sum_rows(g * c, r).reshape(self.normalized_shape)
         if self.bias is not None:
             self.bias.grad += sum_rows(g).reshape(self.normalized_shape)
+        if not self.needs_input_grad:
+            return None
         q, size = g * scale, max(c.shape[1], 1)
         dx = standardize_backward(q, c, r, row_sums(q) / size, row_products(q, c) / size)
-        return dx.reshape(grad_output.shape).astype(grad_output.dtype, copy=False)
+        return dx.reshape(dy.shape).astype(dy.dtype, copy=False)
 
 
 class RMSNorm(Module):
@@ -401,16 +405,18 @@ class RMSNorm(Module):
         self.save_for_backward(samples, r, scale, output=y)
         return y
 
-    def backward(self, grad_output: ArrayLike) -> np.ndarray:
-        grad_output = self.upstream(grad_output)
+    def backward(self, grad_output: ArrayLike) -> np.ndarray | None:
+        dy = self.upstream(grad_output)
         x, r, scale = self.saved()
-        g = _rows(grad_output, self.normalized_shape)
+        g = _rows(dy, self.normalized_shape)
         if self.weight is not None:
             self.weight.grad += sum_rows(g * x, r).reshape(self.normalized_shape)
+        if not self.needs_input_grad:
+            return None
         q = g * scale
         # As in standardize_backward, without the term of the mean: there is none to act through.
         dx = q - x * (r * r * row_products(q, x) / max(x.shape[1], 1))
-        return dx.reshape(grad_output.shape).astype(grad_output.dtype, copy=False)
+        return dx.reshape(dy.shape).astype(dy.dtype, copy=False)
 
 
 def _rows(x: np.ndarray, normalized_shape: tuple[int, ...]) -> np.ndarray:

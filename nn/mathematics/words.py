@@ -42,6 +42,12 @@ def flatten(x: np.ndarray, start: int, end: int) -> np.ndarray:
     return x.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
 
 
+def unflatten(x: np.ndarray, axis: int, sizes: Sequence[int]) -> np.ndarray:
+    """Return x with one dimension split into several; a size of -1 is what the others leave."""
+    axis %= x.ndim
+    return x.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :])
+
+
 def split(x: np.ndarray, parts: int | Sequence[int], axis: int = -1) -> list[np.ndarray]:
     """Return x cut along an axis into so many equal parts, or into parts of these lengths."""
     return np.split(x, parts if isinstance(parts, int) else np.cumsum(parts)[:-1], axis)
@@ -125,6 +131,8 @@ WORDS: dict[str, Word] = {
     "rows": Word(rows, first, arity=1),
     "softmax": Word(softmax, lambda notation, args: notation.function("softmax", args[:1])),
     "split": Word(split),
+    "unflatten": Word(unflatten),
+    "weights": Word(lambda rule, shape, axis: rule.weights(shape, axis)),  # of a layer that makes sums of neighbours
     "zeros": Word(lambda *shape: np.zeros(shape[0] if isinstance(shape[0], tuple) else shape)),
 }
 # fmt: on

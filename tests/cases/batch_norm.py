@@ -46,7 +46,7 @@ def instance_norm(module, x):
 CASES = [
     Case("BatchNorm1d", lambda: tracked(nn.BatchNorm1d(3)), normal(5, 3), batch_norm),
     Case("BatchNorm1d-series", lambda: tracked(nn.BatchNorm1d(2, eps=0.1, bias=False)), normal(3, 2, 4), batch_norm),
-    Case("BatchNorm1d-one", lambda: tracked(nn.BatchNorm1d(2, momentum=None)), normal(1, 2, 5), batch_norm),
+    Case("BatchNorm1d-average", lambda: tracked(nn.BatchNorm1d(2, momentum=None)), normal(2, 2, 5), batch_norm),
     Case("BatchNorm1d-plain", lambda: tracked(nn.BatchNorm1d(3, affine=False, momentum=0.5)), normal(5, 3), batch_norm),
     Case("BatchNorm1d-untracked", lambda: nn.BatchNorm1d(3, track_running_stats=False), normal(5, 3), batch_norm),
     Case("BatchNorm2d", lambda: tracked(nn.BatchNorm2d(2)), normal(3, 2, 3, 2), batch_norm),

@@ -181,6 +181,64 @@ class GlobalPool(Layer):
         return (largest * a[..., None] + b[..., None] / flat.shape[-1]).reshape(x.shape)
 
 
+# ---- other sizes, other places
+
+
+class NearestUpsample(Layer):
+    """Twice the height and three times the width, by repetition."""
+
+    def run(self, x):
+        return np.repeat(np.repeat(x, 2, 2), 3, 3), x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        n, c, h, w = x.shape
+        return g.reshape(n, c, h, 2, w, 3).sum((3, 5))
+
+
+class LinearUpsample(Layer):
+    """Five entries from three, along lines between them: 0, a half, 1, one and a half, 2."""
+
+    def run(self, x):
+        i, j, t = np.array([0, 0, 1, 1, 2]), np.array([1, 1, 2, 2, 2]), np.array([0, 0.5, 0, 0.5, 0])
+        return (1 - t) * x[..., i] + t * x[..., j], i, j, t, x
+
+    def backward(self, g):
+        i, j, t, x = self.saved()
+        dx = np.zeros_like(x)
+        np.add.at(dx, (..., i), (1 - t) * g)
+        np.add.at(dx, (..., j), t * g)
+        return dx
+
+
+class PixelShuffle(Layer):
+    """Each 2 x 2 x 1 channels at a pixel become 2 x 2 pixels."""
+
+    def run(self, x):
+        n, c, h, w = x.shape
+        parts = x.reshape(n, c // 4, 2, 2, h, w)
+        return parts.transpose(0, 1, 4, 2, 5, 3).reshape(n, c // 4, 2 * h, 2 * w), x.shape
+
+    def backward(self, g):
+        (shape,) = self.saved()
+        n, c, h, w = shape
+        parts = g.reshape(n, c // 4, h, 2, w, 2)
+        return parts.transpose(0, 1, 3, 5, 2, 4).reshape(shape)
+
+
+class AlphaDropout(Layer):
+    """A fixed mask; what it drops becomes -1.758, and all is scaled and shifted."""
+
+    def run(self, x):
+        k = np.arange(x.size).reshape(x.shape) % 3 > 0
+        a, s = 0.9, -1.758
+        return a * np.where(k, x, s) + 0.4, k, a
+
+    def backward(self, g):
+        k, a = self.saved()
+        return a * k * g
+
+
 # ---- norms
 
 
@@ -261,6 +319,69 @@ class GroupNorm(Layer):
         dh = (g * self.gamma.data[:, None]).reshape(h.shape)
         dx = (dh - dh.mean(-1, keepdims=True) - h * (dh * h).mean(-1, keepdims=True)) / std
         return dx.reshape(g.shape)
+
+
+class InstanceNorm2d(Layer):
+    """Each channel of each image standardised over its positions."""
+
+    def __init__(self):
+        self.gamma, self.beta = weight(3), weight(3, seed=1)
+
+    def run(self, x):
+        std = np.sqrt(x.var((2, 3), keepdims=True) + 1e-5)
+        h = (x - x.mean((2, 3), keepdims=True)) / std
+        return self.gamma.data[:, None, None] * h + self.beta.data[:, None, None], h, std
+
+    def backward(self, g):
+        h, std = self.saved()
+        axes = (2, 3)
+        self.gamma.grad += (g * h).sum((0, 2, 3))
+        self.beta.grad += g.sum((0, 2, 3))
+        dh = g * self.gamma.data[:, None, None]
+        return (dh - dh.mean(axes, keepdims=True) - h * (dh * h).mean(axes, keepdims=True)) / std
+
+
+class TrackingNorm(Layer):
+    """Features standardised over the batch in training, by running statistics in evaluation."""
+
+    def __init__(self):
+        self.gamma, self.beta = weight(3), weight(3, seed=1)
+        self.mean, self.var = nn.Buffer(np.array([0.5, -1.0, 2.0])), nn.Buffer(np.array([0.3, 2.0, 5.0]))
+
+    def run(self, x):
+        n, eps = len(x), 1e-5
+        if self.training:
+            m, v = x.mean(0), x.var(0)
+            self.mean.data += 0.1 * (m - self.mean.data)
+            self.var.data += 0.1 * (v * n / (n - 1) - self.var.data)
+        else:
+            m, v = self.mean.data, self.var.data
+        h = (x - m) / np.sqrt(v + eps)
+        return self.gamma.data * h + self.beta.data, h, v + eps
+
+    def backward(self, g):
+        h, v = self.saved()
+        n = len(g)
+        self.gamma.grad += (g * h).sum(0)
+        self.beta.grad += g.sum(0)
+        dh = g * self.gamma.data
+        if self.training:
+            dh = dh - dh.sum(0) / n - h * (dh * h).sum(0) / n
+        return dh / np.sqrt(v)
+
+
+class ResponseNorm(Layer):
+    """Each channel over a power of what its neighbours and it make of their squares; input (N, C, T)."""
+
+    def run(self, x):
+        p = np.pad(x * x, ((0, 0), (1, 1), (0, 0)))
+        u = 1 + 0.5 * (p[:, :-2] + p[:, 1:-1] + p[:, 2:])
+        return x * u**-0.75, x, u
+
+    def backward(self, g):
+        x, u = self.saved()
+        t = np.pad(g * x * u**-1.75, ((0, 0), (1, 1), (0, 0)))
+        return g * u**-0.75 - 0.75 * x * (t[:, :-2] + t[:, 1:-1] + t[:, 2:])
 
 
 class Normalize(Layer):
