@@ -40,7 +40,7 @@ FLOORS = (
 )
 OPEN = {"layers", "losses", "mathematics", "solutions"}  # folders of families, each file of which others may import
 
-EXTRAS = {"matplotlib", "onnx", "pytest"}  # the only imports that may stand inside a function
+EXTRAS = {"matplotlib", "onnx", "PIL", "pytest"}  # the only imports that may stand inside a function
 HEAVY = {"argparse", "hashlib", "tqdm", "unittest", "xml"}  # belong to scripts and tests: they cost an instant start
 REFUSED = {"pickle", *HEAVY}
 

@@ -114,7 +114,7 @@ class Statement:
         try:
             yield
         except EquationError as error:
-            raise EquationError(f"in the equations of {self.module!r}, {error}") from None
+            raise type(error)(f"in the equations of {self.module!r}, {error}") from None
 
     def backward(self, upstream: tuple[Any, ...] | None = None) -> None:
         """Run the lines of the gradients.
