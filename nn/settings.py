@@ -9,7 +9,7 @@ import inspect
 import math
 import numbers
 import operator
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -207,12 +207,12 @@ def _refusal(owner: object, name: str, expected: str, value: Any) -> str:
 # ---- how they are shown
 
 
-def arguments_text(module: Any, attributes: Mapping[str, Any] | None = None) -> str:
+def arguments_text(module: Any, each_axis: Collection[str] = ()) -> str:
     """Return the arguments that would build a module again, as Module.extra_repr tells.
 
     Args:
-        module: whose arguments.
-        attributes: values to show in place of those of the module's own attributes.
+        module: the module.
+        each_axis: names of settings that are kept as a tuple with an integer an axis, and shown as one where all agree.
 
     Example:
         >>> from nn import Linear
@@ -221,11 +221,10 @@ def arguments_text(module: Any, attributes: Mapping[str, Any] | None = None) -> 
     """
     shown: list[str] = []
     complete = True  # so far, so that arguments may stand by position
-    values = vars(module) | dict(attributes or {})
     for name, argument in list(inspect.signature(type(module).__init__).parameters.items())[1:]:
         if name == "generator" or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             continue
-        text, default = _argument(module, values, name, argument.default), _literal(argument.default)
+        text, default = _argument(module, name, argument.default, name in each_axis), _literal(argument.default)
         required = argument.default is argument.empty
         if text is None:
             complete = complete and not required
@@ -236,16 +235,18 @@ def arguments_text(module: Any, attributes: Mapping[str, Any] | None = None) -> 
     return ", ".join(shown)
 
 
-def _argument(module: Any, values: Mapping[str, Any], name: str, default: Any) -> str | None:
+def _argument(module: Any, name: str, default: Any, each_axis: bool) -> str | None:
     """Return the text of a constructor's argument, None where it is not known."""
     if name == "dtype":
         dtype = next((parameter.data.dtype for parameter in module.parameters()), np.dtype(np.float32))
         return None if dtype == np.float32 else repr(str(dtype))
-    if name not in values:
+    if name not in vars(module):
         return None
-    value = values[name]
+    value = vars(module)[name]
     if isinstance(default, bool) and (value is None or isinstance(value, Parameter)):
         return repr(value is not None)
+    if each_axis and isinstance(value, tuple) and len(set(value)) == 1:
+        value = value[0]
     return _literal(value)
 
 

@@ -68,12 +68,9 @@ class Spatial(Module):
 
     def extra_repr(self) -> str:
         """Return the arguments, one number where the same stands for all axes."""
-        return arguments_text(self, {name: _shortened(value) for name, value in vars(self).items() if name[0] != "_"})
-
-
-def _shortened(value: Any) -> Any:
-    is_one = isinstance(value, tuple) and len({*value}) == 1 and value[0] is not None
-    return value[0] if is_one else value
+        settings = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        each_axis = [name for name, value in settings.items() if isinstance(value, tuple) and None not in value]
+        return arguments_text(self, each_axis)
 
 
 def check_padding(module: Spatial, padding: Sequence[int], kernel: Sequence[int]) -> None:

@@ -53,26 +53,40 @@ def join(*arguments: Any) -> np.ndarray:
     return np.concatenate(arrays, axis)
 
 
-def _sides(widths: Any) -> list[tuple[int, int]]:
-    """Return widths, each a number or a pair (before, after), as pairs; a single number is that of one axis."""
-    each = widths if isinstance(widths, tuple | list | np.ndarray) else (widths,)
-    return [(width[0], width[1]) if isinstance(width, tuple | list) else (width, width) for width in each]
+_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTorch's words for NumPy's
 
 
-def pad(x: np.ndarray, widths: Any, value: float = 0) -> np.ndarray:
-    """Return x with so many more entries of one value on both sides of its last axes; fewer where a width is negative.
+def sides(x: np.ndarray, widths: Any) -> list[tuple[int, int]]:
+    """Return how much is added before and after each axis: widths are one, or one or a pair for each of the last."""
+    each = [(w, w) if np.ndim(w) == 0 else tuple(w) for w in np.atleast_1d(widths).tolist()]
+    return [(0, 0)] * (x.ndim - len(each)) + each
 
-    A width is one number for both sides, or a pair (before, after); there is one an axis.
+
+def pad(x: np.ndarray, widths: Any, filling: float | str = 0) -> np.ndarray:
+    """Return x with so many more entries on both sides of its last axes: of one value, or copied in a mode.
+
+    Where a width is negative, and one value fills, there are fewer.
     """
-    sides = _sides(widths)
-    sides = [(0, 0)] * (x.ndim - len(sides)) + sides
-    kept = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, sides, strict=True))
-    return np.pad(x[kept], [(max(a, 0), max(b, 0)) for a, b in sides], constant_values=value)
+    if isinstance(filling, str):
+        return np.pad(x, sides(x, widths), _MODES[filling])  # type: ignore[call-overload]
+    pairs = sides(x, widths)
+    kept = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, pairs, strict=True))
+    return np.pad(x[kept], [(max(a, 0), max(b, 0)) for a, b in pairs], constant_values=filling)
 
 
-def crop(x: np.ndarray, widths: Any) -> np.ndarray:
-    """Return x without what `pad` added by these widths, and with zeros for what a negative one took away."""
-    return pad(x, [(-before, -after) for before, after in _sides(widths)])
+def crop(x: np.ndarray, widths: Any, filling: float | str = 0) -> np.ndarray:
+    """Return x without so many entries on both sides of its last axes: what `pad` was given.
+
+    Of a gradient: where padding was copied in a mode, what is cropped is added to the entries that it is a copy of;
+    what a negative width took away is zero.
+    """
+    if not isinstance(filling, str):
+        return pad(x, [(-before, -after) for before, after in sides(x, widths)])
+    for axis, (before, after) in enumerate(sides(x, widths)):
+        inside = np.arange(x.shape[axis] - before - after)
+        source = np.pad(inside, (before, after), _MODES[filling])  # type: ignore[call-overload]
+        x = np.stack([x.compress(source == place, axis).sum(axis) for place in inside], axis)
+    return x
 
 
 def floor(x: Any) -> np.ndarray:
