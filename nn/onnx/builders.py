@@ -24,10 +24,10 @@ from ..layers.constant_pad import ConstantPad1d, ConstantPad2d, ConstantPad3d
 from ..layers.conv import Conv1d, Conv2d, Conv3d
 from ..layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..layers.dropout import Dropout
+from ..layers.layer_norm import LayerNorm
 from ..layers.linear import Linear
 from ..layers.lp_pool import LPPool1d, LPPool2d, LPPool3d
 from ..layers.max_pool import MaxPool1d, MaxPool2d, MaxPool3d
-from ..layers.norm import LayerNorm
 from ..layers.reflection_pad import ReflectionPad1d, ReflectionPad2d, ReflectionPad3d
 from ..layers.replication_pad import ReplicationPad1d, ReplicationPad2d, ReplicationPad3d
 from ..layers.response_norm import LocalResponseNorm

@@ -38,10 +38,11 @@ from ..layers.conv import Conv1d, Conv2d, Conv3d
 from ..layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from ..layers.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from ..layers.fold import Fold, Unfold
+from ..layers.layer_norm import LayerNorm, RMSNorm
 from ..layers.linear import Linear
 from ..layers.lp_pool import LPPool1d, LPPool2d, LPPool3d
 from ..layers.max_pool import MaxPool1d, MaxPool2d, MaxPool3d
-from ..layers.norm import GroupNorm, LayerNorm, RMSNorm
+from ..layers.norm import GroupNorm
 from ..layers.reflection_pad import ReflectionPad1d, ReflectionPad2d, ReflectionPad3d
 from ..layers.replication_pad import ReplicationPad1d, ReplicationPad2d, ReplicationPad3d
 from ..layers.response_norm import LocalResponseNorm
