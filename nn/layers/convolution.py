@@ -71,10 +71,10 @@ def weight_gradient(
         array([[[3., 6.]]])
     """
     counts, rows = g.shape[2:], _rows(g, steps)
-    dW = np.zeros_like(_kernels(W, steps))
+    dW = np.zeros_like(_kernels(W, steps).mT)
     for samples, columns in _blocks(x, W.shape[2:], counts, steps, kept):
-        dW += np.matmul(rows[samples], columns.mT).sum(0)
-    return dW.reshape(W.shape)
+        dW += np.matmul(columns, rows[samples].mT).sum(0)  # transposed: 0.92 of the time
+    return dW.mT.reshape(W.shape)
 
 
 def convolve_backward(
