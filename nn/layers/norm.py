@@ -131,7 +131,7 @@ class ChannelNorm(Module):
         if not self.needs_input_grad:
             return None
         scale = self._scale(r)
-        dx = g * scale
+        dx = g * scale  # through its own c; where the mean and the variance are those of x, it acts through them too
         if not is_fixed:
             length = c.shape[-1]
             mean_q, mean_qc = (self._scaled_mean(s, scale, length) for s in (sums, products))
