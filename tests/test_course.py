@@ -109,10 +109,13 @@ def test_the_solutions_gradients_are_those_of_j():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("return dW0, db0", "return dW1, db0"), "backward still returns a wrong dW0"),
-        (("return dW0, db0", "dz1 *= 0\n    return dW0, db0"), "backward still returns a wrong db0.*in place"),
-        (("a1 = np.maximum(z1, 0)", "a1 = np.abs(z1)"), "forward gives another a1: leave it"),
-        (("return z1, a1", "return a1"), "forward cannot be run|backward cannot be run"),
+        (("return dW0, db0", "return dW1, db0"), "dW0: .*backward returns something else"),
+        (
+            ("    db0 = dz1 ", "    dz1 *= 1\n    db0 = dz1\n    db0 *= 1\n    spoilt = dz1\n    spoilt *= 0  "),
+            "db0: .*place",
+        ),
+        (("a1 = np.maximum(z1, 0)", "a1 = np.abs(z1)"), "all: .*forward gives another a1: leave it"),
+        (("return z1, a1", "return a1"), "dz3: .*cannot be run"),
     ],
 )
 def test_lines_that_are_right_and_together_are_not(change, said):
@@ -121,9 +124,8 @@ def test_lines_that_are_right_and_together_are_not(change, said):
     surroundings: dict = {"__name__": "hand_in"}
     source = source.replace(*change)
     exec(source, surroundings)
-    *lines, whole = check(Filling(source, "train.py", surroundings), SHEETS["columns"], np.random.default_rng(0))
-    assert len(lines) == 12 and {verdict.state for verdict in lines} == {"right"}
-    assert re.search(said, str(whole))
+    found = check(Filling(source, "train.py", surroundings), SHEETS["columns"], np.random.default_rng(0))
+    assert re.search(said, "\n".join(str(verdict) for verdict in found if verdict.state != "right"))
 
 
 def test_the_page_names_commands_that_there_are():
