@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fillings import COLUMNS, ROWS, filled
+from fillings import COLUMNS, ROWS, WHOLE, filled
 
 from course import practice
 from course.__main__ import COMMANDS, main
@@ -73,6 +73,17 @@ def test_what_is_right_is_right_however_it_is_written(form):
     for name, text in [("dx", "dz1 @ W0" if form == "rows" else "W0.T @ dz1"), *RIGHT[form]]:
         found = verdicts(form, filled(SHEETS[form].source, name, text))
         assert [str(verdict) for verdict in found.values() if verdict.state != "right"] == [], (name, text)
+
+
+@pytest.mark.parametrize("body", WHOLE)
+def test_a_whole_backward_is_right_however_it_is_written(body):
+    source = SHEETS["columns"].source
+    start, end = source.index("    dz3 = z3 - y"), source.index("    return dW0, db0")
+    source = source[:start] + body + source[end:]
+    surroundings: dict = {"__name__": "hand_in"}
+    exec(source, surroundings)
+    found = check(Filling(source, "train.py", surroundings), SHEETS["columns"], np.random.default_rng(0))
+    assert [str(verdict) for verdict in found if verdict.state != "right"] == []
 
 
 def test_points_are_drawn_until_every_unit_has_been_alive_and_dead():
