@@ -10,9 +10,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import blank, grade, new
+from . import audit, blank, grade, hand_in, new, quiz
 
-COMMANDS = {"new": new, "blank": blank, "grade": grade}
+COMMANDS = {"new": new, "blank": blank, "grade": grade, "audit": audit, "hand-in": hand_in, "quiz": quiz}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -36,12 +36,12 @@ def integer(owner: str, name: str, value: Any, at_least: int, below: int = 2**63
     return value
 
 
-def number(owner: str, name: str, value: Any, at_least: float) -> float:
-    """Return a setting that is a finite number; TypeError for another kind, ValueError for one too small or NaN."""
-    expected = f"a finite number of at least {at_least}"
+def number(owner: str, name: str, value: Any, at_least: float, at_most: float = math.inf) -> float:
+    """Return a setting that is a finite number; TypeError for another kind, ValueError for NaN or one out of bounds."""
+    expected = f"a finite number of at least {at_least}" + f" and at most {at_most}" * (at_most < math.inf)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(refusal(owner, name, expected, value))
-    if not at_least <= float(value) < math.inf:
+    if not (at_least <= float(value) <= at_most and math.isfinite(value)):
         raise ValueError(refusal(owner, name, expected, value))
     return float(value)
 

@@ -66,6 +66,19 @@ def whole_file(path: str | os.PathLike[str], encoding: str | None = None) -> Ite
     _flush_folder(os.path.dirname(target))
 
 
+def check_path(call: str, path: Any) -> None:
+    """Refuse what is no path; `call` is how the function is called.
+
+    Raises:
+        TypeError: for anything but text, bytes and paths.
+
+    Example:
+        >>> check_path("load(path)", "model.npz")
+    """
+    if not isinstance(path, str | bytes | os.PathLike):
+        raise TypeError(f"{call} expects path to be the name of a file, got {type(path).__name__}")
+
+
 def _target(path: str) -> tuple[str, int | None]:
     """Return the name of what is to be replaced, following links, and its mode, None where there is nothing yet."""
     if not os.path.basename(path):  # the empty name, or one that ends in a slash

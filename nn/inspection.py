@@ -72,8 +72,8 @@ def summary(model: Module, input_shape: tuple[int, ...] | tuple[tuple[int, ...],
     with _rehearsal(model) as replica, watching(watch):
         replica.eval()(*inputs)
     rows = [(label, outputs.get(module, "-"), count) for label, module, count in _rows(replica, "", "", set())]
-    total = f"{count_parameters(model):,} parameters"
-    trainable = sum(parameter.data.size for parameter in model.parameters() if parameter.requires_grad)
+    total = f"{count_parameters(replica):,} parameters"
+    trainable = sum(parameter.data.size for parameter in replica.parameters() if parameter.requires_grad)
     return _table([("Layer", "Output shape", "Parameters"), *rows], f"{total}, {trainable:,} trainable")
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from . import tree
-from .parameter import Buffer, Parameter, as_floating
+from .parameter import Buffer, Parameter, Uninitialized, as_floating
 from .pytorch import METHODS, refuse_attributes, refuse_keywords
 from .settings import arguments_text, flag
 from .shapes import Likeness, fits, likeness, outline, shape_text
@@ -108,7 +108,8 @@ class Module:
             y1, ...; of a loss: its values L), then the gradients, dx and one for each parameter, from dy, which comes
             in. Empty when nothing is stated.
         symbols: ties letters in `equations` to attributes: {"W": "weight"}.
-        input_symbols, output_symbols: the letters of inputs and outputs in `equations`, where they are others.
+        input_symbols, output_symbols: the letters of inputs and outputs in `equations`, where they are others; an input
+            at the end that is left out is None there.
 
     Example:
         >>> class Scale(Module):
@@ -544,8 +545,8 @@ class Module:
         faults += [f"unexpected: {', '.join(map(str, unexpected))}"] * bool(strict and unexpected)
         kinds = []
         for name, value in values.items():
-            data = own[name].data
-            if value.shape != data.shape:
+            member, data = own[name], own[name].data
+            if value.shape != data.shape and not (isinstance(member, Uninitialized) and member.fits(value.shape)):
                 faults.append(f"{name} has shape {value.shape}, expected {data.shape}")
             if not data.flags.writeable:
                 faults.append(f"{name} is read-only")
@@ -557,7 +558,11 @@ class Module:
         # All are cast before the first is written, since a cast may overflow, which NumPy can be told to raise.
         ready = {name: value.astype(own[name].data.dtype) for name, value in values.items()}
         for name, value in ready.items():
-            own[name].data[...] = value
+            member = own[name]
+            if isinstance(member, Uninitialized) and value.size:  # an empty one is of a lazy layer without values
+                member.materialize(value)
+            else:
+                member.data[...] = value
         return IncompatibleKeys(missing, unexpected)
 
     # ---- how it is shown
@@ -595,6 +600,26 @@ def count_parameters(module: Module) -> int:
     return sum(parameter.data.size for parameter in module.parameters())
 
 
+def check_initialized(owner: str, module: Module) -> None:
+    """Refuse a module that holds a lazy layer which has not been called yet; `owner` is who refuses.
+
+    Raises:
+        ValueError: naming the first parameter or buffer without values.
+
+    Example:
+        >>> from nn import LazyLinear
+        >>> check_initialized("gradcheck", LazyLinear(3))
+        Traceback (most recent call last):
+            ...
+        ValueError: gradcheck expects layers that know their sizes, got a lazy one (weight has no values): call it once
+    """
+    for name, member in module._state():
+        if isinstance(member, Uninitialized):
+            raise ValueError(
+                f"{owner} expects layers that know their sizes, got a lazy one ({name} has no values): call it once"
+            )
+
+
 def short_repr(module: Module) -> str:
     """Return a module's repr, or its class alone where it holds others or its repr takes several lines."""
     text = repr(module)
@@ -615,6 +640,7 @@ __all__ = [
     "IncompatibleKeys",
     "Module",
     "calling",
+    "check_initialized",
     "count_parameters",
     "is_grad_enabled",
     "named_generators",

@@ -37,8 +37,8 @@ _FEW = 128
 _ONES = np.ones(_FEW, np.float32)
 
 
-def sum_rows(x: np.ndarray) -> np.ndarray:
-    """Return the sum of a matrix over its rows.
+def sum_rows(x: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return the sum of a matrix over its rows, each times its entry of `weight`, a column, where that is given.
 
     A product with ones takes a third of the time of `x.sum(0)`. Either adds row after row, and of a million rows in
     float32 is off by 1e-5: so it adds a few rows alone, by up to 1e-6, and more are added in float64.
@@ -48,11 +48,59 @@ def sum_rows(x: np.ndarray) -> np.ndarray:
         array([4., 6.])
     """
     if len(x) <= _FEW:
-        return _ONES[: len(x)].dot(x)
-    return x.sum(0, np.float64).astype(x.dtype)
+        return (_ONES[: len(x)] if weight is None else weight[:, 0]).dot(x)
+    return (x if weight is None else x * weight).sum(0, np.float64).astype(x.dtype)
+
+
+_BLOCK = 1024
+_BLOCK_OF_ONES = np.ones(_BLOCK, np.float32)
+
+
+def row_sums(x: np.ndarray) -> np.ndarray:
+    """Return the sums over the last axis, which stays, of length 1.
+
+    A product with ones takes 0.3 of the time of `x.sum(-1)`, and adds a block of 1,024 as accurately as that does; the
+    sums of blocks are left to `sum`.
+
+    Example:
+        >>> row_sums(np.array([[1.0, 2.0], [3.0, 4.0]]))
+        array([[3.],
+               [7.]])
+    """
+    size = x.shape[-1]
+    if size == 1:
+        return x
+    if size <= _BLOCK:
+        return x.dot(_BLOCK_OF_ONES[:size])[..., None]
+    rest = size % _BLOCK
+    blocks = x[..., : size - rest].reshape(*x.shape[:-1], size // _BLOCK, _BLOCK)
+    sums = blocks.dot(_BLOCK_OF_ONES).sum(-1, keepdims=True)
+    return sums + row_sums(x[..., size - rest :]) if rest else sums
+
+
+def row_products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the sums of x · y over the last axis, which stays, of length 1.
+
+    `vecdot` takes 0.7 of the time of a product that is then summed; in rows of 16 it would take 3 times as long.
+
+    Example:
+        >>> row_products(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]]))
+        array([[11.]])
+    """
+    return np.vecdot(x, y)[..., None] if x.shape[-1] >= 64 else row_sums(x * y)
 
 
 _WIDER = {np.dtype(np.float16): np.float32}
+
+
+def wide(x: np.ndarray) -> np.ndarray:
+    """Return x in a dtype whose squares and sums do not overflow: float16 as float32, any other as it is.
+
+    Example:
+        >>> wide(np.ones(2, np.float16)).dtype, wide(np.ones(2)).dtype
+        (dtype('float32'), dtype('float64'))
+    """
+    return x.astype(_WIDER.get(x.dtype, x.dtype), copy=False)
 
 
 def total(x: np.ndarray) -> np.floating:

@@ -91,7 +91,8 @@ class Parameter(_Holder):
         return self
 
     def __repr__(self) -> str:
-        return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype}, requires_grad={self.requires_grad})"
+        title = type(self).__name__
+        return f"{title}(shape={self.data.shape}, dtype={self.data.dtype}, requires_grad={self.requires_grad})"
 
 
 class Buffer(_Holder):
@@ -109,4 +110,58 @@ class Buffer(_Holder):
         self.data = np.array(data)
 
     def __repr__(self) -> str:
-        return f"Buffer(shape={self.data.shape}, dtype={self.data.dtype})"
+        return f"{type(self).__name__}(shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+class Uninitialized(_Holder):
+    """What lazy layers hold until their first input tells its size: an empty array, 0 long on each unknown axis.
+
+    Example:
+        >>> isinstance(UninitializedParameter(np.zeros((3, 0))), Uninitialized)
+        True
+    """
+
+    data: np.ndarray
+    kind: type  # what it becomes
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Return whether it may become an array of this shape."""
+        sizes = self.data.shape
+        return len(shape) == len(sizes) and all(size in (0, n) for size, n in zip(sizes, shape, strict=True))
+
+    def materialize(self, data: np.ndarray) -> None:
+        """Take over values and their shape, in its own dtype: from now on, it is an ordinary object of its `kind`."""
+        self.data = data.astype(self.data.dtype)
+        self.__class__ = self.kind
+
+
+class UninitializedParameter(Uninitialized, Parameter):
+    """A Parameter of a lazy layer, before its size is known.
+
+    Example:
+        >>> p = UninitializedParameter(np.zeros((3, 0)))
+        >>> p
+        UninitializedParameter(shape=(3, 0), dtype=float64, requires_grad=True)
+        >>> p.materialize(np.ones((3, 2)))
+        >>> p, p.grad.shape
+        (Parameter(shape=(3, 2), dtype=float64, requires_grad=True), (3, 2))
+    """
+
+    kind = Parameter
+
+    def materialize(self, data: np.ndarray) -> None:
+        super().materialize(data)
+        self.grad = np.zeros_like(self.data)
+
+
+class UninitializedBuffer(Uninitialized, Buffer):
+    """A Buffer of a lazy layer, before its size is known.
+
+    Example:
+        >>> b = UninitializedBuffer(np.zeros(0))
+        >>> b.materialize(np.ones(2))
+        >>> b
+        Buffer(shape=(2,), dtype=float64)
+    """
+
+    kind = Buffer

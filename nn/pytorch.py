@@ -14,7 +14,6 @@ from typing import Never
 _FUNCTIONS = "layers are objects here: write nn.ReLU()(x) for F.relu(x)"
 _OWN_LISTS = "assign a plain list or dict of modules to an attribute: what is in it is found, trained and saved"
 _ONE_PROCESS = "everything runs in one process, on the CPU: leave it out"
-_SIZES = "sizes are given when a layer is built: write the layer without Lazy, and its input's size"
 
 # Names of torch.nn that will not come, or that something else stands for.
 NAMES = {
@@ -26,38 +25,33 @@ NAMES = {
     "BCELoss": "leave the Sigmoid out and write nn.BCEWithLogitsLoss(), which is stable for any logit",
     "NLLLoss": "leave the LogSoftmax out and write nn.CrossEntropyLoss(), which takes logits",
     "SmoothL1Loss": "write nn.HuberLoss(delta=beta), which is beta times it",
-    "Softmax2d": "write nn.Softmax(dim=-3)",
     "DataParallel": _ONE_PROCESS,
     "parallel": _ONE_PROCESS,
     "SyncBatchNorm": _ONE_PROCESS,
-    "LazyLinear": _SIZES,
-    "LazyConv1d": _SIZES,
-    "LazyConv2d": _SIZES,
-    "LazyBatchNorm1d": _SIZES,
-    "LazyBatchNorm2d": _SIZES,
     "Tensor": "arrays are NumPy's: write np.array",
 }
 
 # Layers and losses of torch.nn that are not here yet.
-_IN_1D_2D_3D = (
-    *("AdaptiveAvgPool", "AdaptiveMaxPool", "AvgPool", "BatchNorm", "CircularPad", "ConstantPad", "Conv"),
-    *("ConvTranspose", "Dropout", "InstanceNorm", "LPPool", "MaxPool", "MaxUnpool", "ReflectionPad"),
-    *("ReplicationPad", "ZeroPad"),
+LAYERS = frozenset(
+    (
+        *(
+            "AdaptiveLogSoftmaxWithLoss",
+            "Bilinear",
+            "CELU",
+            "CTCLoss",
+            "CosineEmbeddingLoss",
+            "CosineSimilarity",
+            "ELU",
+        ),
+        *("Embedding", "EmbeddingBag", "GELU", "GLU", "GRU", "GRUCell", "GaussianNLLLoss", "Hardshrink", "Hardsigmoid"),
+        *("Hardswish", "Hardtanh", "HingeEmbeddingLoss", "KLDivLoss", "LSTM", "LSTMCell", "LogSigmoid"),
+        *("MarginRankingLoss", "Mish", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss"),
+        *("MultiheadAttention", "PReLU", "PairwiseDistance", "PoissonNLLLoss", "RNN", "RNNCell", "RReLU", "ReLU6"),
+        *("SELU", "SiLU", "SoftMarginLoss", "Softmin", "Softshrink", "Softsign", "Tanhshrink", "Threshold"),
+        *("Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder"),
+        *("TransformerEncoderLayer", "TripletMarginLoss", "TripletMarginWithDistanceLoss"),
+    )
 )
-_OTHERS = (
-    *("AdaptiveLogSoftmaxWithLoss", "AlphaDropout", "Bilinear", "CELU", "CTCLoss", "ChannelShuffle"),
-    *("CosineEmbeddingLoss", "CosineSimilarity", "ELU", "Embedding", "EmbeddingBag", "FeatureAlphaDropout"),
-    *("Fold", "FractionalMaxPool2d", "FractionalMaxPool3d", "GELU", "GLU", "GRU", "GRUCell", "GaussianNLLLoss"),
-    *("GroupNorm", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "KLDivLoss"),
-    *("LSTM", "LSTMCell", "LayerNorm", "LocalResponseNorm", "LogSigmoid", "MarginRankingLoss", "Mish"),
-    *("MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "MultiheadAttention", "PReLU"),
-    *("PairwiseDistance", "PixelShuffle", "PixelUnshuffle", "PoissonNLLLoss", "RMSNorm", "RNN", "RNNCell"),
-    *("RReLU", "ReLU6", "SELU", "SiLU", "SoftMarginLoss", "Softmin", "Softshrink", "Softsign", "Tanhshrink"),
-    *("Threshold", "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder"),
-    *("TransformerEncoderLayer", "TripletMarginLoss", "TripletMarginWithDistanceLoss", "Unflatten", "Unfold"),
-    *("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"),
-)
-LAYERS = frozenset({*_OTHERS, *(f"{name}{n}d" for name in _IN_1D_2D_3D for n in (1, 2, 3))})
 
 _CPU = "everything is computed on the CPU: leave it out; double() and float() choose the precision"
 _PRECISION = "write double() or float()"
@@ -113,7 +107,10 @@ def missing_name(package: str, name: str, there: Iterable[str]) -> str:
     if name in LAYERS:
         return f"{text} yet: docs/from_pytorch.md tells what there is, and how to write a layer"
     names = {known.lower(): known for known in [*LAYERS, *NAMES, *there]}
-    near = [names[match] for match in difflib.get_close_matches(name.lower(), sorted(names), 3, 0.75)]
+    matches = (
+        [name.lower()] if name.lower() in names else difflib.get_close_matches(name.lower(), sorted(names), 3, 0.75)
+    )
+    near = [names[match] for match in matches]
     here = [match for match in near if match not in NAMES and match not in LAYERS]
     if here:
         return f"{text}: did you mean {' or '.join(here)}?"

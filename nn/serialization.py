@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import archive
-from .files import whole_file
+from .files import check_path, whole_file
 from .parameter import Buffer, Parameter
 
 _NUMBERS = "biufcmM"  # NumPy's kinds of fixed size: booleans, numbers, times
@@ -48,7 +48,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         ...     load(f"{folder}/run.checkpoint")
         {'step': 3, 'betas': (0.9, 0.999)}
     """
-    _check_path("save(obj, path)", path)
+    check_path("save(obj, path)", path)
     arrays: list[np.ndarray] = []
     structure = json.dumps(_encoded(obj, (), arrays))
     with whole_file(path) as file:
@@ -75,7 +75,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         Traceback (most recent call last):
         FileNotFoundError: [Errno 2] No such file or directory: 'no such file'
     """
-    _check_path("load(path)", path)
+    check_path("load(path)", path)
     name = os.fspath(path)
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(f"{name} is not a readable checkpoint: it is not a file")
@@ -87,11 +87,6 @@ def load(path: str | os.PathLike[str]) -> Any:
         except Exception as error:  # what NumPy, JSON and Python say of nonsense is of a dozen kinds
             reason = _foreign(file, name) or f"{type(error).__name__}: {error}"
             raise ValueError(f"{name} is not a readable checkpoint ({reason})") from error
-
-
-def _check_path(call: str, path: Any) -> None:
-    if not isinstance(path, str | bytes | os.PathLike):
-        raise TypeError(f"{call} expects path to be the name of a file, got {type(path).__name__}")
 
 
 def _read(file: io.BufferedReader) -> Any:
@@ -118,6 +113,8 @@ def _foreign(file: io.BufferedReader, name: str) -> str | None:
         )
     if entry.endswith(b".npy") and entry != b"structure.npy":
         return f"a plain .npz; dict(numpy.load({name!r})) makes a state of it"
+    if start[8:10] == b'{"':
+        return f"a safetensors file; nn.load_safetensors({name!r}) reads it"
     if start.startswith(b"\x93NUMPY"):
         return f"a single array of NumPy's; numpy.load({name!r}) reads it"
     return None

@@ -9,12 +9,13 @@ import inspect
 import math
 import numbers
 import operator
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .parameter import Buffer, Parameter, as_floating
+from .parameter import Buffer, Parameter, Uninitialized, as_floating
 
 
 def number(
@@ -136,7 +137,8 @@ def choice(owner: object, name: str, value: Any, *choices: str) -> str:
         >>> choice("MSELoss", "reduction", "sum", "none", "mean", "sum")
         'sum'
     """
-    expected = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
+    *others, last = map(repr, choices)
+    expected = f"{', '.join(others)} or {last}" if others else last
     if not isinstance(value, str):
         raise TypeError(_refusal(owner, name, expected, value))
     if value not in choices:
@@ -185,6 +187,7 @@ def checked_parameter(owner: object, value: Any) -> Parameter:
 
     Raises:
         TypeError: for anything else.
+        ValueError: for that of a lazy layer before its first input.
 
     Example:
         >>> checked_parameter("zeros_", Parameter([1.0]))
@@ -192,6 +195,8 @@ def checked_parameter(owner: object, value: Any) -> Parameter:
     """
     if not isinstance(value, Parameter):
         raise TypeError(f"{_title(owner)} expects a Parameter, such as layer.weight, got {type(value).__name__}")
+    if isinstance(value, Uninitialized):
+        raise ValueError(f"{_title(owner)} expects a Parameter with values, got {value!r}: call the lazy layer once")
     return value
 
 
@@ -206,8 +211,13 @@ def _refusal(owner: object, name: str, expected: str, value: Any) -> str:
 # ---- how they are shown
 
 
-def arguments_text(module: Any) -> str:
+def arguments_text(module: Any, each_axis: Collection[str] = (), without: Collection[str] = ()) -> str:
     """Return the arguments that would build a module again, as Module.extra_repr tells.
+
+    Args:
+        module: the module.
+        each_axis: names of settings that are kept as a tuple with an integer an axis, and shown as one where all agree.
+        without: the names of arguments to leave out.
 
     Example:
         >>> from nn import Linear
@@ -217,9 +227,9 @@ def arguments_text(module: Any) -> str:
     shown: list[str] = []
     complete = True  # so far, so that arguments may stand by position
     for name, argument in list(inspect.signature(type(module).__init__).parameters.items())[1:]:
-        if name == "generator" or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+        if name in ("generator", *without) or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
             continue
-        text, default = _argument(module, name, argument.default), _literal(argument.default)
+        text, default = _argument(module, name, argument.default, name in each_axis), _literal(argument.default)
         required = argument.default is argument.empty
         if text is None:
             complete = complete and not required
@@ -230,16 +240,19 @@ def arguments_text(module: Any) -> str:
     return ", ".join(shown)
 
 
-def _argument(module: Any, name: str, default: Any) -> str | None:
+def _argument(module: Any, name: str, default: Any, each_axis: bool) -> str | None:
     """Return the text of a constructor's argument, None where it is not known."""
     if name == "dtype":
-        dtype = next((parameter.data.dtype for parameter in module.parameters()), np.dtype(np.float32))
+        arrays = (member.data for member in (*module.parameters(), *module.buffers()))
+        dtype = next((array.dtype for array in arrays if array.dtype.kind == "f"), np.dtype(np.float32))
         return None if dtype == np.float32 else repr(str(dtype))
     if name not in vars(module):
         return None
     value = vars(module)[name]
     if isinstance(default, bool) and (value is None or isinstance(value, Parameter)):
         return repr(value is not None)
+    if each_axis and isinstance(value, tuple) and len({*value}) == 1 and value[0] is not None:
+        value = value[0]
     return _literal(value)
 
 

@@ -18,7 +18,7 @@ from .settings import checked_parameter, flag, number, real_array
 
 def _listed(function: str, parameters: Parameter | Iterable[Parameter]) -> list[Parameter]:
     if isinstance(parameters, Parameter):
-        return [parameters]
+        parameters = [parameters]
     if isinstance(parameters, np.ndarray) or not isinstance(parameters, Iterable):
         kind = type(parameters).__name__
         raise TypeError(f"{function} expects a Parameter or several, such as model.parameters(), got {kind}")

@@ -199,6 +199,10 @@ class Optimizer:
             for index, group in enumerate(self.param_groups)
             for number, p in enumerate(group["params"])
         }
+        for p, shape in self._shapes.items():
+            if 0 in shape and p.data.shape != shape:  # held nothing, as in a lazy layer before its first input
+                self._shapes[p] = p.data.shape
+                self._state.pop(p, None)
         check_arrays(type(self).__name__, names, self._shapes)
         check_memory(type(self).__name__, names)
         for p in trainable:

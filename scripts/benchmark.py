@@ -23,7 +23,7 @@ from typing import Any
 
 import common
 import numpy as np
-from contenders import CASES, CONTENDERS, NEEDS, Case
+from contenders import CASES, CONTENDERS, NEEDS, Case, SmallCNN, takes_part
 from tqdm import tqdm
 
 from data import DataLoader, TensorDataset
@@ -89,13 +89,17 @@ class Contender:
 
 
 def measure_steps(args: argparse.Namespace, names: list[str]) -> dict[str, dict[str, dict[str, float]]]:
-    """Return for each case and contender the best and the median seconds of a step, and the memory it took in MiB."""
+    """Return for each case and contender the best and the median seconds of a step, and the most memory in MiB.
+
+    That is what the steps took, and what the whole process held, its imports included.
+    """
     results: dict[str, dict[str, dict[str, float]]] = {}
-    bar = tqdm(total=len(args.cases) * args.rounds * len(names), unit="turn", disable=None)
-    for case in args.cases:
+    taking_part = {case: [name for name in names if takes_part(name, CASES[case])] for case in args.cases}
+    bar = tqdm(total=sum(map(len, taking_part.values())) * args.rounds, unit="turn", disable=None)
+    for case, names_there in taking_part.items():
         with contextlib.ExitStack() as stack:
             running = {}
-            for name in names:
+            for name in names_there:
                 contender = running[name] = Contender(name, case, args.threads)
                 stack.callback(contender.close)
                 try:
@@ -116,6 +120,7 @@ def measure_steps(args: argparse.Namespace, names: list[str]) -> dict[str, dict[
                 "best": min(turn["best"] for turn in each),
                 "median": statistics.median(turn["median"] for turn in each),
                 "memory": max(turn["memory"] for turn in each),
+                "process": max(turn["process"] for turn in each),
             }
             for name, each in turns.items()
         }
@@ -125,13 +130,16 @@ def measure_steps(args: argparse.Namespace, names: list[str]) -> dict[str, dict[
 
 def steps_table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     """Return the steps as a Markdown table, a row a contender and case."""
-    lines = ["| case | contender | best | median | handgrad takes | against the limit | memory |"]
-    lines += ["|---|---|---:|---:|---:|---:|---:|"]
+    lines = ["| case | contender | best | median | handgrad takes | against the limit | memory | whole process |"]
+    lines += ["|---|---|---:|---:|---:|---:|---:|---:|"]
     for case, each in results.items():
         ours, limit = (each.get(name, {}).get("best", math.nan) for name in ("handgrad", "limit"))
         for name, r in each.items():
             cells = [case, LABELS[name], f"{1e6 * r['best']:.1f} µs", f"{1e6 * r['median']:.1f} µs"]
-            cells += [f"{ours / r['best']:.2f}x", f"{r['best'] / limit:.2f}x", f"{r['memory']:.0f} MiB"]
+            cells += [
+                f"{ratio:.2f}x" if math.isfinite(ratio) else "" for ratio in (ours / r["best"], r["best"] / limit)
+            ]
+            cells += [f"{r['memory']:.0f} MiB", f"{r['process']:.0f} MiB"]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -178,11 +186,14 @@ def measure_loader(args: argparse.Namespace) -> dict[str, float]:
 
 
 def measure_growth(args: argparse.Namespace) -> dict[str, list[tuple[float, float]]]:
-    """Return pairs of multiplications and seconds of our step, along three axes."""
-    cases = {
+    """Return pairs of multiplications and seconds of our step, along six axes."""
+    cases: dict[str, list[Case | SmallCNN]] = {
         "width": [Case((w, w, w, w), 256) for w in (16, 32, 64, 128, 256, 512, 1024)],
         "depth": [Case((128,) * (depth + 1), 128) for depth in (1, 2, 4, 8, 16, 32, 64)],
         "batch": [Case((128, 128, 128, 128), batch) for batch in (8, 32, 128, 512, 2048, 8192)],
+        "cnn, channels": [SmallCNN(channels=c) for c in (4, 8, 16, 32, 64)],
+        "cnn, side": [SmallCNN(side=side, batch=16) for side in (16, 32, 64, 128, 256)],
+        "cnn, batch": [SmallCNN(batch=batch) for batch in (8, 32, 128, 512, 2048)],
     }
     with contextlib.ExitStack() as stack:
         running: dict[str, Contender] = {}
@@ -197,10 +208,14 @@ def measure_growth(args: argparse.Namespace) -> dict[str, list[tuple[float, floa
     return {axis: [(multiplications(case), times[str(case)]) for case in each] for axis, each in cases.items()}
 
 
-def multiplications(case: Case) -> int:
-    """Return how many multiplications the matrix products of a step take."""
+def multiplications(case: Case | SmallCNN) -> int:
+    """Return how many multiplications the products of a step take; the first layer's input gradient is spared."""
+    if isinstance(case, SmallCNN):
+        c, pixels = case.channels, case.shape[1] ** 2
+        first, others = 9 * c * pixels, 9 * 2 * c**2 * (pixels // 4) + 10 * 2 * c * (pixels // 16)
+        return case.batch * (2 * first + 3 * others)
     sizes = [a * b for a, b in itertools.pairwise(case.widths)]
-    return case.batch * (3 * sum(sizes) - sizes[0])  # the first layer's input gradient is spared
+    return case.batch * (3 * sum(sizes) - sizes[0])
 
 
 def slope(points: list[tuple[float, float]]) -> float:
@@ -223,9 +238,13 @@ def draw(results: dict[str, Any]) -> Any:
         colors = {"handgrad": "tab:orange", "bare": "0.6", "limit": "0.6"}
         bars = axis.barh([LABELS[name] for name in names], ratios, color=[colors.get(n, "tab:blue") for n in names])
         axis.bar_label(bars, [f" {ratio:.2f}" for ratio in ratios])
-        axis.set(title=case, xlabel="in units of the products", xlim=(0, 1.3 * max(ratios)))
+        axis.set(
+            title=case,
+            xlabel=f"in units of {'the products' if 'limit' in each else 'the first'}",
+            xlim=(0, 1.3 * max(ratios)),
+        )
     if growth:
-        for (name, points), marker in zip(growth.items(), "osd", strict=True):
+        for (name, points), marker in zip(growth.items(), "osd^vx", strict=True):
             work, seconds = zip(*points, strict=True)
             axes[-1].loglog(work, seconds, marker=marker, label=f"{name}, slope {slope(points):.2f}")
         axes[-1].set(xlabel="multiplications a step", ylabel="seconds a step", title="growth")

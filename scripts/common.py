@@ -158,6 +158,51 @@ def save_state(state: dict[str, Any], path: str) -> None:
         fail(f"cannot write {path}: {error.strerror}")
 
 
+def save_run(
+    args: argparse.Namespace, identity: Sequence[str], parts: Mapping[str, Any], history: dict[str, list[float]]
+) -> None:
+    """Write a run's checkpoint: its settings, the figures of its epochs, and the state of each part."""
+    settings = {name: getattr(args, name) for name in identity}
+    state = {name: part.state_dict() for name, part in parts.items()}
+    save_state({"settings": settings, "history": history, **state}, args.checkpoint)
+
+
+def resume(
+    args: argparse.Namespace, identity: Sequence[str], parts: Mapping[str, Any], history: dict[str, list[float]]
+) -> None:
+    """Put every part of a run, and the figures of its epochs, back as the checkpoint has them; end the script if not.
+
+    Args:
+        args: of the script, with checkpoint, epochs and quiet.
+        identity: the settings that make a run what it is: those of the checkpoint must be the same.
+        parts: what has a state, by name; a learning rate schedule, which counts the epochs, among them.
+        history: a list for each kind of figure, to be filled.
+    """
+    path = args.checkpoint
+    try:
+        state = nn.load(path)
+        theirs = state["settings"]
+        different = [name for name in identity if theirs[name] != getattr(args, name)]
+        if different:
+            flags = ", ".join(f"--{n.replace('_', '-')} {theirs[n]} and not {getattr(args, n)}" for n in different)
+            fail(f"{path} belongs to another run: it was made with {flags}")
+        for name, losses in history.items():
+            losses += map(float, state["history"][name])
+        done = state["schedule"]["last_epoch"]
+        if any(len(losses) != done for losses in history.values()):
+            fail(f"{path} is no checkpoint of this script: it lacks the losses of some epochs")
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    except FileNotFoundError:
+        fail(f"nothing to resume: there is no checkpoint {path}")
+    except (KeyError, TypeError) as error:
+        fail(f"{path} is no checkpoint of this script: {error!r}")
+    except (OSError, ValueError) as error:
+        fail(error)
+    if done >= args.epochs and not args.quiet:
+        say(f"{path} has all of its {done} epochs: nothing is left to train")
+
+
 @contextlib.contextmanager
 def output(path: str | None) -> Iterator[TextIO]:
     """Open a file to write text to, which is there only once it is whole; without a path, standard output."""

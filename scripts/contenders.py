@@ -6,11 +6,13 @@ loads nothing else.
 
     python scripts/contenders.py NAME CASE THREADS        then a number of seconds a line on standard input
 
-A case is one of CASES by name, or widths and batch like 784-256-10x128.
+A case is one of CASES by name, or widths and batch like 784-256-10x128, or the channels, the side of an image and the
+batch of the small convolutional net like cnn-8-28x64.
 """
 
 import itertools
 import json
+import math
 import os
 import resource
 import statistics
@@ -19,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,14 +35,6 @@ class Case:
 
     widths: tuple[int, ...]
     batch: int
-
-    @classmethod
-    def named(cls, text: str) -> "Case":
-        """Return a case by its name or its widths and batch."""
-        if text in CASES:
-            return CASES[text]
-        widths, _, batch = text.partition("x")
-        return cls(tuple(map(int, widths.split("-"))), int(batch))
 
     def __str__(self) -> str:
         return "-".join(map(str, self.widths)) + f"x{self.batch}"
@@ -67,28 +62,110 @@ class Case:
             for inputs, outputs in itertools.pairwise(self.widths)
         ]
 
+    def modules(self, nn: Any) -> list[Any]:
+        """Return the layers, from a package that has PyTorch's names."""
+        pairs = itertools.pairwise(self.widths)
+        return [layer for inputs, outputs in pairs for layer in (nn.Linear(inputs, outputs), nn.ReLU())][:-1]
 
-CASES = {
+
+@dataclass
+class ImageCase:
+    """A convolutional net with cross-entropy: (channels, height, width) of an image, and a function of a package that
+    has PyTorch's names, which returns the layers."""
+
+    shape: tuple[int, int, int]
+    batch: int
+    modules: Callable[[Any], list[Any]]
+    classifies = True
+
+    def data(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return the batches: images, float32, and class indices (N,)."""
+        rng = np.random.default_rng(0)
+        x = rng.standard_normal((BATCHES, self.batch, *self.shape), dtype=np.float32)
+        return list(zip(x, rng.integers(10, size=(BATCHES, self.batch)), strict=True))
+
+
+@dataclass
+class SmallCNN(ImageCase):
+    """Two convolutions, the second with twice the channels, each with ReLU and pooling, and a linear map."""
+
+    channels: int
+
+    def __init__(self, channels: int = 8, side: int = 28, batch: int = 64) -> None:
+        super().__init__((1, side, side), batch, self._modules)
+        self.channels = channels
+
+    def _modules(self, nn: Any) -> list[Any]:
+        c, side = self.channels, self.shape[1]
+        layers = [nn.Conv2d(1, c, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        layers += [nn.Conv2d(c, 2 * c, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        return [*layers, nn.Flatten(), nn.Linear(2 * c * (side // 4) ** 2, 10)]
+
+    def weights(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Return each layer's W and b, float32."""
+        rng = np.random.default_rng(1)
+        c, inputs = self.channels, 2 * self.channels * (self.shape[1] // 4) ** 2
+        shapes = [(c, 1, 3, 3), (2 * c, c, 3, 3), (10, inputs)]
+        return [
+            (
+                rng.uniform(-1, 1, shape).astype(np.float32) / np.float32(math.prod(shape[1:]) ** 0.5),
+                np.zeros(shape[0], np.float32),
+            )
+            for shape in shapes
+        ]
+
+    def __str__(self) -> str:
+        return f"cnn-{self.channels}-{self.shape[1]}x{self.batch}"
+
+
+def lenet(nn: Any) -> list[Any]:
+    """The net of LeCun et al. (1998), with ReLU and the maximum in its poolings."""
+    layers = [nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU()]
+    layers += [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU()]
+    return [*layers, nn.Linear(84, 10)]
+
+
+def convbn(nn: Any) -> list[Any]:
+    """Three convolutions with BatchNorm, as in today's nets, and the mean over each map."""
+    layers = []
+    for inputs, outputs in ((3, 32), (32, 32), (32, 64)):
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return [*layers[:6], nn.MaxPool2d(2), *layers[6:], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)]
+
+
+CASES: dict[str, Case | ImageCase] = {
     "toy": Case((1, 64, 64, 1), 64),
     "tab": Case((16, 128, 128, 1), 128),
     "mnist": Case((784, 256, 128, 10), 128),
     "wide": Case((1024, 1024, 1024, 1024, 10), 512),
+    "cnn": SmallCNN(),
+    "lenet": ImageCase((1, 28, 28), 64, lenet),
+    "convbn": ImageCase((3, 32, 32), 32, convbn),
 }
+
+
+def case_named(text: str) -> Case | ImageCase:
+    """Return a case by its name or its sizes."""
+    if text in CASES:
+        return CASES[text]
+    sizes, _, batch = text.removeprefix("cnn-").partition("x")
+    numbers = tuple(map(int, sizes.split("-")))
+    return SmallCNN(*numbers, int(batch)) if text.startswith("cnn-") else Case(numbers, int(batch))
+
+
 Step = Callable[[], float]
 
 
-def handgrad(case: Case) -> Step:
+def handgrad(case: Case | ImageCase) -> Step:
     """This project, written as its README has it."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import nn
     import optim
 
-    layers: list[nn.Module] = []
-    for W, b in case.weights():
-        linear = nn.Linear(W.shape[1], W.shape[0])
-        linear.load_state_dict({"weight": W, "bias": b})
-        layers += [linear, nn.ReLU()]
-    model = nn.Sequential(*layers[:-1])
+    model = nn.Sequential(*case.modules(nn))
+    if isinstance(case, Case):  # the weights of the contender that is bare
+        for linear, (W, b) in zip(model[::2], case.weights(), strict=True):
+            linear.load_state_dict({"weight": W, "bias": b})
     model.needs_input_grad = False
     criterion = nn.CrossEntropyLoss() if case.classifies else nn.MSELoss()
     optimizer = optim.Adam(model.parameters(), lr=LR)
@@ -200,14 +277,11 @@ def limit(case: Case) -> Step:
     return step
 
 
-def _torch(case: Case, fused: bool = False, compiled: bool = False) -> Step:
+def _torch(case: Case | ImageCase, fused: bool = False, compiled: bool = False) -> Step:
     import torch
 
     torch.manual_seed(0)
-    layers: list[torch.nn.Module] = []
-    for inputs, outputs in itertools.pairwise(case.widths):
-        layers += [torch.nn.Linear(inputs, outputs), torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers[:-1])
+    model = torch.nn.Sequential(*case.modules(torch.nn))
     criterion = torch.nn.CrossEntropyLoss() if case.classifies else torch.nn.MSELoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=LR, fused=fused or None)
     batches = itertools.cycle([(torch.from_numpy(x), torch.from_numpy(y)) for x, y in case.data()])
@@ -229,22 +303,22 @@ def _torch(case: Case, fused: bool = False, compiled: bool = False) -> Step:
     return step
 
 
-def torch_eager(case: Case) -> Step:
+def torch_eager(case: Case | ImageCase) -> Step:
     """PyTorch as people write it."""
     return _torch(case)
 
 
-def torch_fused(case: Case) -> Step:
+def torch_fused(case: Case | ImageCase) -> Step:
     """PyTorch with Adam in one kernel."""
     return _torch(case, fused=True)
 
 
-def torch_compiled(case: Case) -> Step:
+def torch_compiled(case: Case | ImageCase) -> Step:
     """PyTorch with forward, loss and backward compiled, and the fused Adam."""
     return _torch(case, fused=True, compiled=True)
 
 
-def jax_jit(case: Case) -> Step:
+def jax_jit(case: Case | ImageCase) -> Step:
     """JAX with the whole step compiled into one function, its state donated."""
     import jax
     import jax.numpy as jnp
@@ -258,8 +332,18 @@ def jax_jit(case: Case) -> Step:
             return -jnp.take_along_axis(jax.nn.log_softmax(f), y[:, None], 1).mean()
         return jnp.square(f - y).mean()
 
+    def cnn_loss(params: list, x: jax.Array, y: jax.Array) -> jax.Array:
+        for W, b in params[:-1]:
+            layout = ("NCHW", "OIHW", "NCHW")
+            x = jax.lax.conv_general_dilated(x, W, (1, 1), "SAME", dimension_numbers=layout) + b[:, None, None]
+            x = jnp.maximum(x, 0)
+            x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
+        W, b = params[-1]
+        f = x.reshape(len(x), -1) @ W.T + b
+        return -jnp.take_along_axis(jax.nn.log_softmax(f), y[:, None], 1).mean()
+
     def update(params: list, m: list, v: list, count: jax.Array, x: jax.Array, y: jax.Array) -> tuple:
-        loss, grads = jax.value_and_grad(loss_of)(params, x, y)
+        loss, grads = jax.value_and_grad(cnn_loss if isinstance(case, SmallCNN) else loss_of)(params, x, y)
         m = jax.tree.map(lambda a, g: BETA1 * a + (1 - BETA1) * g, m, grads)
         v = jax.tree.map(lambda s, g: BETA2 * s + (1 - BETA2) * g * g, v, grads)
         size, root = LR / (1 - BETA1**count), jnp.sqrt(1 - BETA2**count)
@@ -267,7 +351,7 @@ def jax_jit(case: Case) -> Step:
         return params, m, v, count + 1, loss
 
     jitted = jax.jit(update, donate_argnums=(0, 1, 2, 3))
-    params = jax.tree.map(jnp.asarray, case.weights())
+    params = jax.tree.map(jnp.asarray, case.weights())  # of the convolutions, (out, in, 3, 3)
     state = (params, jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params), jnp.float32(1))
     batches = itertools.cycle([(jnp.asarray(x), jnp.asarray(y)) for x, y in case.data()])
 
@@ -309,6 +393,12 @@ CONTENDERS = {
 }
 NEEDS = {"torch_eager": "torch", "torch_fused": "torch", "torch_compiled": "torch", "jax_jit": "jax"}
 NEEDS["sklearn"] = "sklearn"
+ONLY_LINEAR = {"bare", "limit", "sklearn"}  # contenders that have no convolution
+
+
+def takes_part(name: str, case: Case | ImageCase) -> bool:
+    """Tell whether a contender has what a case needs."""
+    return isinstance(case, Case) or (name not in ONLY_LINEAR and (name != "jax_jit" or isinstance(case, SmallCNN)))
 
 
 def resident() -> float:
@@ -334,7 +424,7 @@ def timed(step: Step, seconds: float) -> list[float]:
 
 
 def main() -> None:
-    name, case, threads = sys.argv[1], Case.named(sys.argv[2]), int(sys.argv[3])
+    name, case, threads = sys.argv[1], case_named(sys.argv[2]), int(sys.argv[3])
     if hasattr(os, "sched_setaffinity"):  # JAX takes as many threads as it sees processors
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     if name in NEEDS:
@@ -353,7 +443,12 @@ def main() -> None:
     for line in sys.stdin:
         times = timed(step, float(line))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"best": min(times), "median": statistics.median(times), "memory": peak - before}), flush=True)
+        print(
+            json.dumps(
+                {"best": min(times), "median": statistics.median(times), "memory": peak - before, "process": peak}
+            ),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

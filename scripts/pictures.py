@@ -1,5 +1,6 @@
 """The pictures of training runs: in each, a colour means one thing, and no line hides another."""
 
+import math
 from typing import Any
 
 import common
@@ -96,3 +97,75 @@ def draw_toy(
     right.set(xlabel="epoch", ylabel="J, mean over samples", yscale="log", title=title)
     right.legend(ncols=3, **BELOW)
     return figure
+
+
+MISTAKES = 15  # that are shown, in rows of five
+
+
+def draw_images(
+    history: dict[str, list[float]],
+    best: int,
+    smoothing: float,
+    comparison: scores.Comparison,
+    images: np.ndarray,
+    filters: np.ndarray,
+) -> Any:
+    """Return the picture of a run of train_images.py: losses, confusion matrix, the worst mistakes, the first filters.
+
+    Args:
+        history: the losses and accuracies on training and validation images.
+        best: the epoch whose weights were taken, from 0.
+        smoothing: of the labels, which keeps the loss above zero.
+        comparison: of the test images.
+        images: the test images, (N, C, H, W).
+        filters: the first layer's weight, (O, C, K, K).
+    """
+    figure = common.new_figure(8.4, 8.6)
+    if figure is None:
+        return None
+    above, below = figure.subfigures(2, 1, height_ratios=[1, 1.05])
+    losses, test = above.subplots(1, 2)
+    epochs = range(1, len(history["training"]) + 1)
+    losses.plot(epochs, history["training"], color="tab:blue", label="training", **BROAD)
+    losses.plot(epochs, history["validation"], color="tab:orange", linewidth=1.5, label="validation")
+    losses.plot(best + 1, history["validation"][best], "o", color="tab:orange", label=f"best epoch, {best + 1}")
+    smoothed = f", labels smoothed by {smoothing:g}" * bool(smoothing)
+    losses.set(xlabel="epoch", ylabel=f"cross-entropy{smoothed}", title="loss")
+    losses.legend(ncols=3, fontsize=8, **BELOW)
+    classes = [str(name).replace("$", r"\$")[:12] for name in comparison.classes]
+    show_confusion(test, comparison.confusion, comparison.classes)
+    title = f"test accuracy {scores.shown(comparison.scores['accuracy'])}"
+    test.set(xlabel="predicted", ylabel="true", title=title)
+
+    left, right = below.subfigures(1, 2, width_ratios=[1.7, 1])
+    predicted = comparison.predicted.argmax(1)
+    wrong = np.flatnonzero(predicted != comparison.truth)
+    worst = wrong[np.argsort(comparison.predicted[wrong, comparison.truth[wrong]])][:MISTAKES]
+    left.suptitle(f"the worst of {len(wrong)} mistakes in {len(predicted)}: true → taken for", fontsize=11)
+    for axes, row in zip(_grid(left, MISTAKES, 5), worst, strict=False):
+        axes.imshow(_pixels(images[row]), cmap="gray", interpolation="nearest")
+        names = f"{classes[comparison.truth[row]]} → {classes[predicted[row]]}"
+        axes.set_title(f"{names}\n{comparison.predicted[row, predicted[row]]:.0%}", fontsize=9)
+    right.suptitle(f"the first layer's {len(filters)} filters", fontsize=11)
+    columns = math.ceil(math.sqrt(len(filters)))
+    for axes, each in zip(_grid(right, len(filters), columns), filters, strict=False):
+        largest = np.abs(each).max() or 1
+        show = {"cmap": "RdBu", "vmin": -largest, "vmax": largest} if len(each) != 3 else {}
+        axes.imshow(_pixels(each if len(each) != 3 else 0.5 + 0.5 * each / largest), interpolation="nearest", **show)
+    return figure
+
+
+def _grid(figure: Any, count: int, columns: int) -> list[Any]:
+    """Return axes without ticks or frames, row by row."""
+    axes = list(np.ravel(figure.subplots(math.ceil(count / columns), columns, squeeze=False)))
+    for each in axes:
+        each.set_axis_off()
+    return axes
+
+
+def _pixels(image: np.ndarray) -> np.ndarray:
+    """Return an image (C, H, W) as it is shown: of three channels in colour from 0 to 1, else the first of them."""
+    if len(image) != 3:
+        return image[0]
+    image = image.transpose(1, 2, 0)
+    return image / 255 if image.max() > 1 else image

@@ -67,13 +67,11 @@ def train(args: argparse.Namespace) -> None:
     history: dict[str, list[float]] = {"train_loss": [], "test_loss": []}
     parts = {"model": model, "optimizer": optimizer, "schedule": schedule, "loader": loader}
     if args.resume:
-        resume(args, parts, history)
+        common.resume(args, IDENTITY, parts, history)
 
     def save() -> None:
         if args.checkpoint:
-            state = {name: part.state_dict() for name, part in parts.items()}
-            settings = {name: getattr(args, name) for name in IDENTITY}
-            common.save_state({"settings": settings, "history": history, **state}, args.checkpoint)
+            common.save_run(args, IDENTITY, parts, history)
 
     def evaluate(x: np.ndarray, y: np.ndarray) -> float:
         with nn.no_grad():
@@ -117,31 +115,6 @@ def train(args: argparse.Namespace) -> None:
         common.say(f"noise floor  {metrics['noise_floor']:.6f}   1/2 sigma^2: no model can do better")
         if figure:
             common.say(f"picture      {args.plot}")
-
-
-def resume(args: argparse.Namespace, parts: dict, history: dict[str, list[float]]) -> None:
-    """Put every part of the run back as the checkpoint has it."""
-    try:
-        state = nn.load(args.checkpoint)
-        theirs = state["settings"]
-        different = [name for name in IDENTITY if theirs[name] != getattr(args, name)]
-        if different:
-            flags = ", ".join(f"--{n.replace('_', '-')} {theirs[n]} and not {getattr(args, n)}" for n in different)
-            common.fail(f"{args.checkpoint} belongs to another run: it was made with {flags}")
-        for name, losses in history.items():
-            losses += map(float, state["history"][name])
-        if any(len(losses) != state["schedule"]["last_epoch"] for losses in history.values()):
-            common.fail(f"{args.checkpoint} is no checkpoint of this script: it lacks the losses of some epochs")
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-    except FileNotFoundError:
-        common.fail(f"nothing to resume: there is no checkpoint {args.checkpoint}")
-    except (KeyError, TypeError) as error:
-        common.fail(f"{args.checkpoint} is no checkpoint of this script: {error!r}")
-    except (OSError, ValueError) as error:
-        common.fail(error)
-    if len(history["train_loss"]) >= args.epochs and not args.quiet:
-        common.say(f"{args.checkpoint} has all of its {len(history['train_loss'])} epochs: nothing is left to train")
 
 
 def draw(

@@ -57,12 +57,19 @@ class Row:
         return self.case.name
 
     def enter(self, column: str, found: dict[str, Any], expected: dict[str, Any], dtype: type) -> None:
-        """Enter by how much arrays differ, each from the one at its place; what is of another dtype is off."""
+        """Enter by how much arrays differ, each from the one at its place; what is of another dtype is off.
+
+        Integers stay so, and have no gradient.
+        """
         for place in found.keys() | expected.keys():
             a, b = found.get(place), expected.get(place)
-            if a is None and b is None:  # integers have no gradient
+            if a is None and b is None:
                 self.enter_error(column, 0.0)
-            elif a is None or b is None or np.asarray(a).dtype != dtype:
+            elif (
+                a is None
+                or b is None
+                or np.asarray(a).dtype != (dtype if np.asarray(b).dtype.kind == "f" else np.int64)
+            ):
                 self.enter_error(column, float("inf"))
             else:
                 self.enter_error(column, relative(np.asarray(a), np.asarray(b)))

@@ -57,81 +57,6 @@ CROSS_ENTROPY = """
     m = sum(v[n, c, ...] * s[n, c, ...], n, c, ...) if indices else L.size
     df[n, c, ...] = dL[n, ...] * (sum(t[n, j, ...], j) * p[n, c, ...] - t[n, c, ...])
 """
-BATCH_NORM = """
-    m = x.size / x.shape[1]
-    mu[c] = sum(x[n, c, ...], n, ...) / m if batch else M[c]
-    v[c] = sum((x[n, c, ...] - mu[c])**2, n, ...) / m if batch else V[c]
-    h[n, c, ...] = (x[n, c, ...] - mu[c]) / sqrt(v[c] + eps)
-    y[n, c, ...] = w[c] * h[n, c, ...] + b[c]
-    dw[c] += dy[n, c, ...] * h[n, c, ...]
-    db[c] += dy[n, c, ...]
-    dh[n, c, ...] = w[c] * dy[n, c, ...]
-    r[c] = sum(dh[n, c, ...], n, ...) / m
-    s[c] = sum(dh[n, c, ...] * h[n, c, ...], n, ...) / m
-    dx[n, c, ...] = (dh[n, c, ...] - r[c] - s[c] * h[n, c, ...] if batch else dh[n, c, ...]) / sqrt(v[c] + eps)
-"""
-LAYER_NORM = """
-    mu = x.mean(axes, keepdims=True)
-    v = ((x - mu)**2).mean(axes, keepdims=True)
-    h = (x - mu) / sqrt(v + eps)
-    y = h * w + b
-    dw = (dy * h).sum(rest)
-    db = dy.sum(rest)
-    dh = dy * w
-    dx = (dh - dh.mean(axes, keepdims=True) - h * (dh * h).mean(axes, keepdims=True)) / sqrt(v + eps)
-"""
-CONV2D = """
-    q = pad(x, p)
-    H, K = q.shape[-2], q.shape[-1]
-    O, C, U, V = W.shape
-    i = range((H - d[0]*(U - 1) - 1)//s[0] + 1)
-    j = range((K - d[1]*(V - 1) - 1)//s[1] + 1)
-    y[..., o, i, j] = b[o] + sum(W[o, c, u, v] * q[..., o//(O//g)*C + c, s[0]*i + d[0]*u, s[1]*j + d[1]*v], c, u, v)
-    dq[..., o//(O//g)*C + c, s[0]*i + d[0]*u, s[1]*j + d[1]*v] += W[o, c, u, v] * dy[..., o, i, j]
-    dW[o, c, u, v] += q[..., o//(O//g)*C + c, s[0]*i + d[0]*u, s[1]*j + d[1]*v] * dy[..., o, i, j]
-    db[o] += dy[..., o, i, j]
-    dx = crop(dq, p)
-"""
-CONV_TRANSPOSE2D = """
-    C, O, U, V = W.shape
-    H, K = x.shape[-2], x.shape[-1]
-    z = zeros(x.shape[0], O, s[0]*(H - 1) + U, s[1]*(K - 1) + V)
-    z[n, o, s[0]*i + u, s[1]*j + v] += W[c, o, u, v] * x[n, c, i, j]
-    y[n, o, a, e] = z[n, o, a, e] + b[o]
-    dx[n, c, i, j] += W[c, o, u, v] * dy[n, o, s[0]*i + u, s[1]*j + v]
-    dW[c, o, u, v] += x[n, c, i, j] * dy[n, o, s[0]*i + u, s[1]*j + v]
-    db[o] += dy[n, o, a, e]
-"""
-MAX_POOL2D = """
-    q = pad(x, p, -inf)
-    H, W = q.shape[-2], q.shape[-1]
-    u, v = range(k[0]), range(k[1])
-    i = range((H - d[0]*(k[0] - 1) - 1)//s[0] + 1)
-    j = range((W - d[1]*(k[1] - 1) - 1)//s[1] + 1)
-    y[..., i, j] = max(q[..., s[0]*i + d[0]*u, s[1]*j + d[1]*v], u, v)
-    a[..., i, j], b[..., i, j] = argmax(q[..., s[0]*i + d[0]*u, s[1]*j + d[1]*v], u, v)
-    dq[..., s[0]*i + d[0]*a[..., i, j], s[1]*j + d[1]*b[..., i, j]] += dy[..., i, j]
-    dx = crop(dq, p)
-"""
-AVG_POOL2D = """
-    q = pad(x, p)
-    u, v = range(k[0]), range(k[1])
-    i = range((q.shape[-2] - k[0])//s[0] + 1)
-    j = range((q.shape[-1] - k[1])//s[1] + 1)
-    y[..., i, j] = sum(q[..., s[0]*i + u, s[1]*j + v], u, v) / (k[0] * k[1])
-    dq[..., s[0]*i + u, s[1]*j + v] += dy[..., i, j] / (k[0] * k[1])
-    dx = crop(dq, p)
-"""
-ADAPTIVE_AVG_POOL2D = """
-    H, W, I, J = x.shape[-2], x.shape[-1], size[0], size[1]
-    i, j, u, v = range(I), range(J), range(H), range(W)
-    a[i, u] = (u >= i*H//I) * (u < ((i + 1)*H + I - 1)//I)
-    b[j, v] = (v >= j*W//J) * (v < ((j + 1)*W + J - 1)//J)
-    A[i, u] = a[i, u] / sum(a[i, h], h)
-    B[j, v] = b[j, v] / sum(b[j, w], w)
-    y[..., i, j] = sum(A[i, u] * B[j, v] * x[..., u, v], u, v)
-    dx[..., u, v] += A[i, u] * B[j, v] * dy[..., i, j]
-"""
 EMBEDDING = """
     y[..., k] = W[x[...], k]
     dW[x[...], k] += dy[..., k] * (x[...] != p)
@@ -227,22 +152,11 @@ BILINEAR = """
     dW[k, i, j] += dy[..., k] * x0[..., i] * x1[..., j]
     db[k] += dy[..., k]
 """
-PIXEL_SHUFFLE = """
-    C, H, W = x.shape[1] // (r * r), x.shape[2], x.shape[3]
-    c, i, j = range(C), range(H * r), range(W * r)
-    y[n, c, i, j] = x[n, c*r*r + i % r * r + j % r, i//r, j//r]
-    dx[n, c*r*r + i % r * r + j % r, i//r, j//r] += dy[n, c, i, j]
-"""
 CUMULATIVE_SUM = """
     k = range(len(x))
     y[k] = sum(x[i] * (i <= k), i)
     dx[i] += dy[k] * (i <= k)
 """
-
-
-def conv(F, t):
-    stride, padding, dilation, groups = t["s"], t["p"], t["d"], t["g"]
-    return F.conv2d(t["x"], t["W"], t["b"], stride, padding, dilation, groups)
 
 
 def lstm(F, t):
@@ -261,10 +175,6 @@ def gru(F, t):
     return torch.gru(t["x"], t["h0"][None], [t["W"], t["U"], t["b"], t["q"]], True, 1, 0.0, False, False, False)[0]
 
 
-def batch_norm(F, t):
-    return F.batch_norm(t["x"], t["M"], t["V"], t["w"], t["b"], t["batch"], 0.1, t["eps"])
-
-
 def cross_entropy(F, t):
     settings = {"ignore_index": t["ignored"], "label_smoothing": t["e"], "reduction": "none"}
     return F.cross_entropy(t["f"], t["y"], t["w"], **settings)
@@ -281,23 +191,12 @@ def with_target(target, shape, **settings):
     }  # fmt: skip
 
 
-def statistics(batch, *shape):
-    def draw(rng):
-        values = drawn(x=shape, w=shape[1], b=shape[1], M=shape[1])(rng)
-        return values | {"V": rng.uniform(0.5, 2, shape[1]), "batch": batch, "eps": 1e-5}
-
-    return draw
-
-
 def masked(rng):
     mask = np.ones((3, 4), bool)
     mask[0, 1:] = mask[2, 0] = False
     return drawn({"M": mask}, Q=(2, 3, 2), K=(2, 4, 2), V=(2, 4, 3))(rng)
 
 
-PLAIN = {"p": (0, 0), "s": (1, 1), "d": (1, 1), "g": 1}
-ODD = {"p": (1, 2), "s": (2, 1), "d": (1, 2), "g": 1}
-POOL = {"p": (1, 1), "k": (3, 2), "s": (2, 1), "d": (1, 2)}
 W3 = np.array([0.5, 1.0, 2.0])
 GATES = {"W": (8, 3), "U": (8, 2), "b": 8, "r": 8}
 IDS = np.array([[0, 1, 1], [2, 0, 3]])
@@ -309,18 +208,6 @@ STATEMENTS = [
     Statement("CrossEntropy", CROSS_ENTROPY, with_target(lambda rng: rng.integers(3, size=4), (4, 3)), ("f",), cross_entropy, ("L",)),
     Statement("CrossEntropy-all", CROSS_ENTROPY, with_target(lambda rng: rng.integers(3, size=(4, 2)), (4, 3, 2), w=W3, e=0.1, ignored=1), ("f",), cross_entropy, ("L",)),
     Statement("CrossEntropy-shares", CROSS_ENTROPY, with_target(lambda rng: rng.dirichlet(np.ones(3), 4), (4, 3), w=W3, e=0.2, indices=False), ("f",), cross_entropy, ("L",)),
-    Statement("BatchNorm", BATCH_NORM, statistics(True, 5, 3), ("x", "w", "b"), batch_norm),
-    Statement("BatchNorm-images", BATCH_NORM, statistics(True, 3, 2, 2, 2), ("x", "w", "b"), batch_norm),
-    Statement("BatchNorm-eval", BATCH_NORM, statistics(False, 4, 3, 2), ("x", "w", "b"), batch_norm),
-    Statement("LayerNorm", LAYER_NORM, drawn({"axes": (1, 2), "rest": (0,), "eps": 1e-5}, x=(3, 2, 4), w=(2, 4), b=(2, 4)), ("x", "w", "b"), lambda F, t: F.layer_norm(t["x"], t["w"].shape, t["w"], t["b"])),
-    Statement("Conv2d", CONV2D, drawn(PLAIN, x=(2, 2, 4, 3), W=(3, 2, 2, 2), b=3), ("x", "W", "b"), conv),
-    Statement("Conv2d-settings", CONV2D, drawn(ODD, x=(2, 2, 5, 4), W=(3, 2, 3, 2), b=None), ("x", "W"), conv),
-    Statement("Conv2d-groups", CONV2D, drawn(ODD | {"g": 2}, x=(1, 4, 5, 4), W=(6, 2, 3, 2), b=6), ("x", "W", "b"), conv),
-    Statement("Conv2d-unbatched", CONV2D, drawn(PLAIN, x=(2, 4, 3), W=(3, 2, 2, 2), b=3), ("x", "W", "b"), conv),
-    Statement("ConvTranspose2d", CONV_TRANSPOSE2D, drawn({"s": (2, 1)}, x=(2, 3, 3, 2), W=(3, 2, 2, 3), b=2), ("x", "W", "b"), lambda F, t: F.conv_transpose2d(t["x"], t["W"], t["b"], t["s"])),
-    Statement("MaxPool2d", MAX_POOL2D, drawn(POOL, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.max_pool2d(t["x"], t["k"], t["s"], t["p"], t["d"])),
-    Statement("AvgPool2d", AVG_POOL2D, drawn(POOL, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.avg_pool2d(t["x"], t["k"], t["s"], t["p"])),
-    Statement("AdaptiveAvgPool2d", ADAPTIVE_AVG_POOL2D, drawn({"size": (3, 2)}, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.adaptive_avg_pool2d(t["x"], t["size"])),
     Statement("Embedding", EMBEDDING, drawn({"x": IDS, "p": None}, W=(5, 3)), ("W",), lambda F, t: F.embedding(t["x"], t["W"])),
     Statement("Embedding-padding", EMBEDDING, drawn({"x": IDS, "p": 1}, W=(5, 3)), ("W",), lambda F, t: F.embedding(t["x"], t["W"], 1), derivative=False),
     Statement("LSTM", LSTM, drawn(x=(3, 2, 3), h0=(2, 2), c0=(2, 2), **GATES), ("x", "W", "U", "b", "r", "h0", "c0"), lstm, ("y", "hn", "cn")),
@@ -332,7 +219,6 @@ STATEMENTS = [
     Statement("PReLU-one", PRELU, drawn({"each": False}, x=(3, 2), w=1), ("x", "w"), lambda F, t: F.prelu(t["x"], t["w"])),
     Statement("GLU", GLU, drawn({"dim": 1}, x=(3, 4, 2)), ("x",), lambda F, t: F.glu(t["x"], t["dim"])),
     Statement("Bilinear", BILINEAR, drawn(x0=(4, 3), x1=(4, 2), W=(2, 3, 2), b=2), ("x0", "x1", "W", "b"), lambda F, t: F.bilinear(t["x0"], t["x1"], t["W"], t["b"])),
-    Statement("PixelShuffle", PIXEL_SHUFFLE, drawn({"r": 2}, x=(2, 8, 2, 3)), ("x",), lambda F, t: F.pixel_shuffle(t["x"], t["r"])),
     Statement("CumulativeSum", CUMULATIVE_SUM, drawn(x=5), ("x",), lambda F, t: t["x"].cumsum(0)),
 ]
 # fmt: on

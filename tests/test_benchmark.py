@@ -23,8 +23,10 @@ def test_bare_and_handgrad_take_the_same_steps(case):
 
 
 def test_a_case_can_be_named_or_spelled_out():
-    mnist = contenders.Case.named("mnist")
-    assert str(mnist) == "784-256-128-10x128" and contenders.Case.named(str(mnist)) == mnist
+    mnist = contenders.case_named("mnist")
+    assert str(mnist) == "784-256-128-10x128" and contenders.case_named(str(mnist)) == mnist
+    cnn = contenders.case_named("cnn-4-12x5")
+    assert str(cnn) == "cnn-4-12x5" and cnn.shape == (1, 12, 12) and cnn.batch == 5 and cnn.channels == 4
 
 
 def test_the_script_measures_and_writes(tmp_path):

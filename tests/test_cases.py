@@ -8,6 +8,7 @@ from cases import CASES, FAMILIES, Setup, golden
 from cases.trees import filled, flat, mapped
 
 import nn
+from nn.layers.lazy import Lazy
 
 MODES = ("train", "eval")
 GOLDEN = golden.read_all()
@@ -41,6 +42,11 @@ def equal(actual, desired):
 def arrays(*trees):
     """Return the leaves of the trees that are not None."""
     return [leaf for leaf in flat(trees).values() if leaf is not None]
+
+
+def floating(*trees):
+    """Return the leaves of the trees that are made of floating numbers."""
+    return [leaf for leaf in arrays(*trees) if np.asarray(leaf).dtype.kind == "f"]
 
 
 @every_mode
@@ -107,7 +113,7 @@ def test_arguments_stay_as_they_are(case, mode):
     for array in arrays(g):
         array.flags.writeable = False
     setup.backward(g)
-    for array in arrays(y):
+    for array in floating(y):
         if isinstance(array, np.ndarray) and array.ndim:
             if not any(np.shares_memory(array, x) for x in arrays(setup.inputs)):
                 # What came out is the caller's, and may be written to before the next forward.
@@ -157,7 +163,7 @@ def test_dtype_stays(case, mode, dtype):
     setup = Setup(case, mode, dtype)
     y = setup.forward()
     gradients = setup.backward(setup.upstream(y))
-    assert {array.dtype for array in arrays(y, gradients, setup.grads())} <= {np.dtype(dtype)}
+    assert {array.dtype for array in floating(y, gradients, setup.grads())} <= {np.dtype(dtype)}
     if setup.is_loss:
         assert isinstance(y, np.ndarray if setup.module.reduction == "none" else dtype)
         setup.forward()
@@ -217,7 +223,7 @@ def test_upstream_of_another_shape_is_refused(case):
     def refused(*shapes):
         setup.forward()
         g = filled(y, dict(zip(flat(y), map(np.ones, shapes), strict=True)))
-        with pytest.raises(ValueError, match="expects grad_output of shape"):
+        with pytest.raises(ValueError, match=r"expects grad_output(\[0\])? of shape"):
             setup.module.backward(g)
 
     shapes = [np.shape(leaf) for leaf in arrays(y)]
@@ -226,7 +232,9 @@ def test_upstream_of_another_shape_is_refused(case):
     if any(np.size(leaf) > 1 for leaf in arrays(y)):
         refused(*(() for _ in shapes))
     assert all(not grad.any() for grad in setup.grads().values())
-    for index in range(len(shapes)):
+    for index, leaf in enumerate(arrays(y)):
+        if np.asarray(leaf).dtype.kind != "f":  # integers have no gradient
+            continue
         refused(*shapes[:index], longer[index], *shapes[index + 1 :])
 
 
@@ -264,7 +272,10 @@ def test_every_public_layer_and_loss_has_a_row():
     public = {
         name
         for name, value in vars(nn).items()
-        if isinstance(value, type) and issubclass(value, nn.Module) and value not in (nn.Module, nn.Loss)
+        if isinstance(value, type)
+        and issubclass(value, nn.Module)
+        and value not in (nn.Module, nn.Loss)
+        and not issubclass(value, Lazy)  # which is another layer with its first input: test_lazy.py has a row for each
     }
     assert public == {type(case.build()).__name__ for case in CASES}
 
@@ -273,7 +284,7 @@ def test_rows_stand_in_the_file_that_is_named_like_the_family():
     for family, cases in FAMILIES.items():
         for case in cases:
             inside = {type(module).__module__.rpartition(".")[2] for module in case.build().modules()}
-            assert family in inside, case.name
+            assert any(name.endswith(family) for name in inside), case.name  # max_pool, unpool: pool
 
 
 def test_names_are_unique_and_golden_numbers_have_no_others():

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cases import CASES
+from cases.trees import flat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_cases import Setup, every_mode, rows
@@ -15,6 +16,7 @@ from test_cases import Setup, every_mode, rows
 import nn
 from nn.checking.measure import numerical_jacobian
 from nn.container import Container
+from nn.layers.lazy import Lazy
 from nn.mathematics.columns import Columns, as_column
 from nn.mathematics.notation import Text
 from nn.mathematics.program import flat as flat_lines
@@ -49,7 +51,7 @@ def close(actual, desired, tolerance=1e-12):
 def stated(setup, g):
     """Return a row's statement, run forward and back."""
     statement = Statement(rewound(setup), setup.inputs)
-    statement.backward((g,))
+    statement.backward(tuple(leaf if leaf.dtype.kind == "f" else None for leaf in flat(g).values()))
     return statement
 
 
@@ -64,8 +66,8 @@ def test_equations_are_what_the_code_computes(case, mode):
     g = setup.upstream(y)
     gradients = setup.backward(g)
     statement = stated(setup, g)
-    (output,) = statement.outputs
-    close(statement.values[output], y)
+    for output, value in zip(statement.outputs, flat(y).values(), strict=True):
+        close(statement.values[output], value)
     for symbol, gradient in zip(statement.inputs, gradients, strict=True):
         if gradient is not None:
             close(statement.values[f"d{symbol}"], gradient)
@@ -73,14 +75,29 @@ def test_equations_are_what_the_code_computes(case, mode):
         close(statement.values[f"d{symbol}"], parameter.grad)
 
 
+FEW = 24  # entries of an array whose derivatives are taken one by one
+
+
+def slope_along(direction, objective, array):
+    """Return the central difference of an objective along a direction of an array, which is left as it was."""
+    at, step = array.copy(), 1e-6
+    values = []
+    for sign in (1, -1):
+        array[...] = at + sign * step * direction
+        values.append(objective())
+    array[...] = at
+    return (values[0] - values[1]) / (2 * step)
+
+
 @every_mode
 @every_stated_case
 def test_stated_gradients_are_the_derivatives_of_the_stated_output(case, mode):
     setup = Setup(case, mode)
     module = rewound(setup)
-    (output,) = output_names(module, len(setup.inputs))
-    g = setup.upstream(Statement(module, setup.inputs).values[output])
-    statement = stated(setup, g)
+    output, *integers = output_names(module, len(setup.inputs))
+    y = Statement(module, setup.inputs).values
+    g = setup.upstream(y[output])
+    statement = stated(setup, (g, *(y[name] for name in integers)))
 
     def objective():
         return float(np.sum(Statement(rewound(setup), setup.inputs).values[output] * g))
@@ -89,7 +106,13 @@ def test_stated_gradients_are_the_derivatives_of_the_stated_output(case, mode):
     arrays = {s: x for i, (s, x) in enumerate(arrays.items()) if i not in setup.targets and x.dtype.kind == "f"}
     arrays |= {symbol: parameter.data for symbol, parameter in parameters(module).items()}
     for symbol, array in arrays.items():
-        close(statement.values[f"d{symbol}"], numerical_jacobian(objective, array), 1e-6)
+        gradient = statement.values[f"d{symbol}"]
+        if array.size <= FEW:
+            close(gradient, numerical_jacobian(objective, array), 1e-6)
+            continue
+        for _ in range(2):  # a random direction meets every entry; which one is wrong, the code's own tests tell
+            direction = setup.rng.normal(size=array.shape)
+            close(np.sum(gradient * direction), slope_along(direction, objective, array), 1e-6)
 
 
 @every_mode
@@ -98,7 +121,8 @@ def test_each_gradient_has_its_line(case, mode):
     setup = Setup(case, mode)
     statement = stated(setup, setup.upstream(setup.forward()))
     wanted = {f"d{symbol}" for symbol in parameters(setup.module)}
-    wanted |= {f"d{s}" for i, s in enumerate(statement.inputs) if i not in setup.targets}
+    inputs = enumerate(zip(statement.inputs, setup.inputs, strict=True))
+    wanted |= {f"d{symbol}" for i, (symbol, x) in inputs if i not in setup.targets and x.dtype.kind == "f"}
     assert wanted <= {name for line in flat_lines(statement.lines()) for name in line.names}
     forward, backward = halves(parse(setup.module.equations_of(len(setup.inputs))))
     assert not any(is_gradient(name) for line in forward for name in line.names)
@@ -108,6 +132,7 @@ def test_each_gradient_has_its_line(case, mode):
 
 def test_every_public_layer_and_loss_states_its_equations():
     classes = [value for value in vars(nn).values() if isinstance(value, type) and issubclass(value, nn.Module)]
+    classes = [value for value in classes if not issubclass(value, Lazy)]
     silent = {nn.Module, nn.Loss} | {value for value in classes if issubclass(value, Container)}
     assert {type(case.build()) for case in STATED} == {*classes} - silent
     assert all(case.build().equations_of(1) for case in STATED)
@@ -246,7 +271,8 @@ def test_settled_lines_are_those_that_hold():
 
 NO_COLUMNS = (
     r"a matrix is expected|reduction='none'|Softmax\(dim=0\)|no samples along their first axis|JoinTable\(-2\)"
-    r"|BCEWithLogitsLoss\(weight=\[\[0.5\]|no single index is that of the samples|there is none of (join|flatten)"
+    r"|BCEWithLogitsLoss\(weight=\[\[0.5\]|no single index is that of the samples|there is none of (join|flatten|pad)"
+    r"|there is none of (unflatten|.*\.mean\(a, keepdims|x\.reshape)"
 )
 
 
@@ -260,7 +286,7 @@ def test_columns_give_the_same_numbers_for_one_sample(case, mode):
         inputs = tuple(x[1:2] for x in setup.inputs)  # not the first, which is ignored in some rows
         statement = Statement(rewound(setup), inputs)
         g = setup.upstream(statement.values[statement.outputs[0]])
-        statement.backward((g,))
+        statement.backward((g, *(None for _ in statement.outputs[1:])))
         columns = Columns(statement)
     except ValueError as error:
         assert re.search(NO_COLUMNS, str(error))

@@ -36,6 +36,11 @@ def branches():
     model = nn.Sequential(nn.ConcatTable(*[nn.Linear(3, 3) for _ in range(6)], deep), nn.CAddTable(), nn.Linear(3, 1))
     return model, nn.MSELoss(), np.random.default_rng(0).normal(size=(4, 3)), np.zeros((4, 1))
 
+def images():
+    layers = [nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2)]
+    x = np.random.default_rng(0).uniform(size=(4, 1, 8, 8))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(48, 2)), nn.CrossEntropyLoss(), x, np.array([0, 1, 0, 1])
+
 def two():
     return nn.Sequential(nn.ParallelTable(nn.Linear(3, 2), nn.Linear(1, 2)), nn.CAddTable()), nn.MSELoss()
 
@@ -462,6 +467,43 @@ def test_text_stays_inside_its_shape(page, folder):
     page.open(folder / "explain.html")
     assert page.run(FITS) == []
     assert "…" in page.run("return document.querySelector('#graph').textContent")  # long names are cut
+
+
+WINDOWS = """
+return [...document.querySelectorAll("#graph .window")].filter(
+  group => getComputedStyle(group).visibility === "visible").map(group => {
+    const node = end => document.querySelectorAll("#graph .node")[Number(group.dataset[end])];
+    const [entry, ...made] = [...group.querySelectorAll("rect")];
+    const pixel = (frame, owner, size) => [...owner.querySelectorAll("image")].flatMap(image => {
+      const [a, b] = [frame.getBoundingClientRect(), image.getBoundingClientRect()], unit = b.width / size;
+      const inside = a.left > b.left - 3 && a.right < b.right + 3 && a.top > b.top - 3 && a.bottom < b.bottom + 3;
+      return inside ? [Math.round((a.top - b.top) / unit), Math.round((a.left - b.left) / unit),
+        Math.round(a.height / unit)] : [];
+    });
+    const size = owner => Number(owner.querySelector(".small").textContent.match(/(\\d+)\\)$/)[1]);
+    const [from, to] = [node("from"), node("to")];
+    return {from: from.dataset.name, to: to.dataset.name, entry: pixel(entry, to, size(to)),
+      made: made.map(frame => pixel(frame, from, size(from)))};
+  });
+"""
+
+
+def test_the_window_of_one_output_is_lit_in_its_input(page, folder):
+    explained("--model", "mine.py:images", "--rows", "2", cwd=folder)
+    page.open(folder / "explain.html")
+    assert page.run(FITS) == []
+    assert page.run(WINDOWS) == []  # at the data
+    page.click(".node[data-name='h₀']")
+    convolution = {"from": "x", "to": "h₀", "entry": [4, 4, 1], "made": [[3, 3, 3]]}
+    assert page.run(WINDOWS) == [convolution]
+    page.click(".node[data-name='h₁']")
+    assert [window["made"] for window in page.run(WINDOWS)] == [[[0, 0, 8]]]  # of all that its mean is of
+    page.click(".node[data-name='h₃']")
+    assert page.run(WINDOWS) == [{"from": "h₂", "to": "h₃", "entry": [2, 2, 1], "made": [[4, 4, 2]]}]
+    page.press(END)
+    assert page.run(WINDOWS) == [convolution]  # on the way back its gradient comes from there
+    shown = "return [...document.querySelectorAll('.step.shown img')].map(image => image.naturalWidth)"
+    page.until(shown, [8, 8])  # the value's map, and the gradient's
 
 
 IN_VIEW = """

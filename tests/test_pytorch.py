@@ -17,8 +17,8 @@ X = np.ones((4, 2))
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("BatchNorm9d", "; PyTorch has BatchNorm"),
-        ("Conv2d", "yet: docs/from_pytorch.md tells"),
+        ("MaxUnpool9d", "; PyTorch has MaxUnpool"),
+        ("Transformer", "yet: docs/from_pytorch.md tells"),
         ("functional", r"write nn\.ReLU\(\)\(x\) for F\.relu\(x\)"),
         ("ModuleList", "assign a plain list or dict of modules to an attribute"),
         ("BCELoss", r"write nn\.BCEWithLogitsLoss\(\)"),

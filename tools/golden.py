@@ -30,7 +30,9 @@ def computed(case: Case, mode: str) -> tuple[dict, dict]:
             mapped(lambda leaf: leaf.requires_grad_(leaf.is_floating_point()), x)
     y = twin(*inputs)
     given["grad_output"] = setup.upstream(y)
-    torch.autograd.backward([*flat(y).values()], [*flat(mapped(torch.tensor, given["grad_output"])).values()])
+    gradients = flat(mapped(torch.tensor, given["grad_output"]))
+    floating = {place: leaf for place, leaf in flat(y).items() if leaf.is_floating_point()}
+    torch.autograd.backward([*floating.values()], [gradients[place] for place in floating])
     gradients = {
         "grad_inputs": mapped(lambda leaf: leaf.grad, inputs),
         "grad_parameters": {name: p.grad for name, p in twin.named_parameters()},

@@ -16,6 +16,8 @@ from .check import check_subject as check_subject
 from .check import gradcheck as gradcheck
 from .measure import Function as Function
 from .measure import NumericalGradient as NumericalGradient
+from .measure import grid as grid
+from .measure import typical as typical
 from .pull import Back as Back
 from .pull import Pull as Pull
 from .pull import Subject as Subject

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import tree
 from ..losses.base import Loss
-from ..module import Module, watching
+from ..module import Module, check_initialized, watching
 from .protocol import agree
 from .pull import Back, MismatchError, Subject
 from .report import Fault
@@ -271,6 +271,7 @@ def _declared_names(module: Module, count: int) -> list[str]:
 
 def _prototype(module: Module) -> Module:
     """Return a copy in float64, with its gradients at zero and nothing saved."""
+    check_initialized("gradcheck", module)
     prototype = copy.deepcopy(module).double().requires_grad_()
     for p in prototype.parameters():
         p.data = np.array(p.data, order="C")  # so that its flat view is no copy

@@ -14,6 +14,7 @@ from ..mathematics.notation import Latex, MathML, Shown, mathml_element
 from ..mathematics.program import Line
 from ..module import short_repr
 from .formula import Formula
+from .maps import has_maps, map_pictures, maps_of
 from .node import CRITERION, Node, Term
 from .steps import Step
 from .svg import graph_svg
@@ -93,7 +94,8 @@ class Derivation:
 
     def to_svg(self, direction: str = "down") -> str:
         """Return a drawing of the graph, in which the nodes that are not right are marked."""
-        return graph_svg(*self._graph, direction, self.wrong)
+        windows = {step.node: step.windows for step in self.values}
+        return graph_svg(*self._graph, direction, self.wrong, windows)
 
     def to_text(self) -> str:
         """Return plain text, for the terminal."""
@@ -151,6 +153,8 @@ def details(step: Step) -> Iterator[tuple[str, Content]]:
     if step.remark and step.formula:
         yield "note", step.remark
     yield "value", step.value
+    for window in step.windows:
+        yield "window", window.to_text()
     if zero := zeros(step):
         yield "zero", zero
     if step.difference or step.error is not None:
@@ -337,7 +341,19 @@ def step_html(step: Step) -> str:
     for word, content in details(step):
         mark = ' class="wrong"' if word == "check" and not step.right else ""
         parts.append(f"<dt>{word}</dt><dd{mark}>{_html(content)}</dd>")
+        if word == "value" and has_maps(step.node):
+            parts.append(f"<dt>maps</dt><dd>{_maps_html(step)}</dd>")
     return "\n".join([*parts[:2], "<dl>", *parts[2:], "</dl></section>"])
+
+
+def _maps_html(step: Step) -> str:
+    """Return pictures of the maps of a value or a gradient."""
+    array = step.node.value if not step.is_gradient else step.node.grad
+    pictures = map_pictures(maps_of(step.node, np.asarray(array)))
+    style = "width:5rem;margin:0 .3rem .3rem 0;image-rendering:pixelated"
+    return "".join(
+        f'<img src="{picture}" alt="map {number}" style="{style}">' for number, picture in enumerate(pictures)
+    )
 
 
 def subject_html(step: Step) -> str:

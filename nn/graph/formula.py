@@ -11,7 +11,7 @@ import numpy as np
 
 from ..mathematics.columns import Columns, entries
 from ..mathematics.notation import Latex, MathML, Notation, Shown, Text, mathml_element, shown, split_name
-from ..mathematics.program import EquationError, Line, Loop, is_ellipsis
+from ..mathematics.program import EquationError, GridError, Line, Loop, is_ellipsis
 from ..mathematics.statement import Statement, used_names
 from ..module import short_repr
 from ..random import default_generator
@@ -80,6 +80,9 @@ class CallStatement:
         if module.equations_of(len(nodes)):
             try:
                 self._state(nodes)
+            except GridError:
+                title = short_repr(module)
+                self.remark = f"the equations of {title} are not run on so many entries: fewer rows or smaller ones do"
             except EquationError as error:
                 self.fault = f"the equations of {short_repr(module)} have no value: {error}"
 
@@ -229,6 +232,8 @@ def _shapes(statement: CallStatement, names: dict[str, ast.expr]) -> dict[str, a
 
 def _constant(value: Any) -> ast.expr:
     """Write an attribute's value."""
+    if not isinstance(value, np.ndarray | np.generic | int | float | str | list | tuple):
+        return Shown("", repr(value), literal=True)
     if np.ndim(value) == 0 and not isinstance(value, str):
         return ast.Constant(value if isinstance(value, bool | int) else float(f"{value:g}"))
     few = np.size(value) <= 4

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from .. import tree
 from ..mathematics.notation import FROM_SUBSCRIPTS
-from ..module import Module
+from ..module import Module, check_initialized
 from ..parameter import NUMERIC
 from ..random import get_rng_state, set_rng_state
 from .derivation import Derivation
@@ -225,6 +225,7 @@ def _check_module(who: str, role: str, module: Any) -> None:
     if not isinstance(module, Module):
         hint = f": write {module.__name__}()" if isinstance(module, type) else ""
         raise TypeError(f"{who} expects a Module as {role}, got {module!r}{hint}")
+    check_initialized(who, module)
 
 
 def _recorded(source: Source) -> Graph:

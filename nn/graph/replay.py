@@ -13,14 +13,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import tree
-from ..checking import Function, ModuleState, NumericalGradient, RandomState
+from ..checking import Function, ModuleState, NumericalGradient, RandomState, grid
 from ..module import no_grad
 from ..random import set_rng_state
-from .node import Call, Node, matched
+from .maps import MOST_MAPS, Window, has_maps
+from .node import Call, Node, leaves, matched
 
 TOLERANCE = 1e-6
 FLOOR = 1e-3  # of loss over value: smaller gradients drown in the rounding of long chains, and are compared absolutely
 DIRECTIONS = 2
+FEWEST_ENTRIES = 8  # of a sample
+SETTLING = 10  # how many times more an entry at a kink takes than another
+LARGEST_SEARCH = 2 * 10**7  # numbers that the search for a window may have to do with
 CALLS = 40_000  # that all comparisons of a graph together may take: about half a second of small layers
 
 
@@ -64,7 +68,11 @@ class Replay:
         self._share = CALLS // max(1, sum(node.differentiable for node in nodes))
 
     def compare(self, node: Node) -> Difference:
-        """Compare the gradient of a node with differences of the loss: all entries, or random directions of many."""
+        """Compare the gradient of a node with differences of the loss: all entries, or random directions of many.
+
+        A direction that moves thousands of entries crosses a kink for some of them: where it does not tell, or agree, a
+        sample of the entries does, of which those at a kink are left out.
+        """
         calls, gradient, rng = self._dependent(node), _double(node.grad), np.random.default_rng(0)
         state = RandomState()
         function = Function(lambda: self._loss_after(calls), self._values[node])
@@ -77,9 +85,48 @@ class Replay:
             verdicts = [numerical.along(numerical.direction(slice(None), rng)) for _ in range(DIRECTIONS)]
             error = np.array([verdict.error for verdict in verdicts])
             compared = np.array([verdict.judged or verdict.outside for verdict in verdicts])
+            if not compared.all() or error.max() > TOLERANCE:
+                few = grid(gradient.shape, max(FEWEST_ENTRIES, self._share // (2 * SETTLING * len(calls))))
+                axes = zip(gradient.shape, map(len, few), strict=True)
+                sample = numerical.sample(tuple(np.sort(rng.choice(*axis, replace=False)) for axis in axes))
+                error, compared = sample.error, sample.judged
+                by_entry = True
         state.restore()
         largest = float(error[compared].max(initial=0))
-        return Difference(largest, gradient.size if by_entry else 0, int((~compared).sum()))
+        return Difference(largest, error.size if by_entry else 0, int((~compared).sum()))
+
+    def windows(self, node: Node) -> list[Window]:
+        """Find of which entries of its inputs one entry in the middle of a node's first map is made.
+
+        An input's row is in it where NaN in that row makes the entry NaN; the same with columns and maps.
+        """
+        call = node.call
+        if call is None or not has_maps(node):
+            return []
+        run, place = self._runs[call], call.results.index(node)
+        entry = (0, 0, node.shape[2] // 2, node.shape[3] // 2)
+        found = []
+        for source in dict.fromkeys(leaves(call.inputs)):
+            if has_maps(source) and sum(source.shape[1:]) * source.value.size <= LARGEST_SEARCH:
+                spoilt = self._values[source].copy()
+
+                def is_made_of(part: Any, source: Node = source, spoilt: np.ndarray = spoilt) -> bool:
+                    kept = spoilt[part].copy()
+                    spoilt[part] = np.nan
+                    inputs = tree.map(
+                        lambda leaf: spoilt if leaf is source else self._values.get(leaf, leaf), call.inputs
+                    )
+                    with no_grad(), np.errstate(all="ignore"):
+                        output = list(run(inputs))[place]
+                    spoilt[part] = kept
+                    return bool(np.isnan(output[entry]))
+
+                maps = [c for c in range(min(source.shape[1], MOST_MAPS)) if is_made_of(np.s_[:, c])]
+                rows = [i for i in range(source.shape[2]) if is_made_of(np.s_[:, :, i])]
+                columns = [j for j in range(source.shape[3]) if is_made_of(np.s_[..., j])]
+                if rows and columns:
+                    found.append(Window(source, entry[1:], maps, rows, columns))
+        return found
 
     def _dependent(self, node: Node) -> list[Call]:
         """Return the calls whose results depend on a node."""

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..checking import typical
 from .formula import CallStatement, Formula, equation, written
+from .maps import Window
 from .node import Call, Node
-from .replay import TOLERANCE, Difference, Replay
+from .replay import FLOOR, TOLERANCE, Difference, Replay
 
 LOOSE = 1e-3  # the tolerance for float32 against central differences in float64
 
@@ -34,6 +36,7 @@ class Step(NamedTuple):
         error: how far what the formula gives deviates, relative to the largest entry; None where nothing is stated.
         difference: the comparison of a gradient with central differences.
         right: whether all is within tolerance.
+        windows: of what one entry of a value of maps is made.
     """
 
     node: Node
@@ -46,6 +49,7 @@ class Step(NamedTuple):
     error: float | None = None
     difference: Difference | None = None
     right: bool = True
+    windows: Sequence[Window] = ()
 
 
 class Steps:
@@ -74,7 +78,7 @@ class Steps:
         return [self._gradient(node) for node in reversed(self.nodes)]
 
     def _value(self, node: Node) -> Step:
-        step = Step(node, False, node.shown(node.value))
+        step = Step(node, False, node.shown(node.value), windows=self.replay.windows(node))
         if node.call is None:
             return step
         statement = self.statements[node.call]
@@ -122,5 +126,8 @@ class Steps:
         lost = step.value.size - np.count_nonzero(kept)
         remark = f"the plain formula overflows at {lost} of {step.value.size} entries" if lost else step.remark
         deviation = np.abs(np.subtract(stated, step.value, where=kept, out=np.zeros_like(step.value)))
-        error = float(deviation.max(initial=0) / (np.abs(step.value).max(initial=0) or 1.0))
+        scale = np.abs(step.value).max(initial=0)
+        if step.is_gradient:  # one that is zero but for rounding, as of a bias before BatchNorm, is compared absolutely
+            scale = max(scale, FLOOR * float(np.abs(self.nodes[-1].value).max(initial=0)) / typical(step.node.value))
+        error = float(deviation.max(initial=0) / (scale or 1.0))
         return step._replace(error=error, remark=remark, right=step.right and error <= self.tolerance)

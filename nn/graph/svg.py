@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .layout import Layout, arrange
+from .maps import Window, has_maps, map_pictures, maps_of
 from .markup import COLOURS, INK, caption
 from .node import Node, check_direction
 
@@ -23,6 +25,8 @@ NAME_SIZE, LONG_NAME_SIZE, TEXT_SIZE = 18, 13, 12  # of fonts
 CHARACTER, CHARACTERS = 7.4, {"letter": 0.7 * NAME_SIZE, "letter long": 0.66 * LONG_NAME_SIZE}
 PADDING = {"data": 30.0, "target": 30.0, "parameter": 30.0, "intermediate": 18.0, "composite": 30.0, "loss": 18.0}
 LOSS_WIDER = 1.4  # the corners of a text must lie inside the ellipse
+MAP_SIDE, MAP_GAP = 56.0, 4.0  # the longer side of a map's picture, and the room between two
+ENTRY_SIDE = 10.0  # of a map of few entries, at most
 
 _LIGHT = f"--paper:#fff;--ink:{INK};--soft:#4d5560;--line:#5b6570;--lit:#d6336c;--wrong:#b3261e;" + "".join(
     f"--{kind}:{fill};--{kind}-line:{line};" for kind, (fill, line) in COLOURS.items() if kind != "composite"
@@ -48,6 +52,8 @@ STYLE = f"""
 .handgrad .edge{{fill:none;stroke:var(--line);stroke-width:1.4;marker-end:url(#handgrad-arrow)}}
 .handgrad .edge.from-parameter{{stroke:var(--parameter-line)}}
 .handgrad marker path{{fill:var(--line)}}
+.handgrad .map{{image-rendering:pixelated}}
+.handgrad .window{{visibility:hidden;fill:none;stroke:var(--lit);stroke-width:2}}
 """
 ARROW = (
     '<marker id="handgrad-arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="9" markerHeight="9" '
@@ -56,10 +62,18 @@ ARROW = (
 
 
 class Label(NamedTuple):
-    """What stands in a node: lines of (text, class) pieces, and the width that the longest line may take."""
+    """What stands in a node: lines of (text, class) pieces, below them pictures of so many maps, and the node's size.
+
+    Attributes:
+        lines: of text.
+        width, height: of the node, so that all has room.
+        maps: the number of pictures, their width and their height.
+    """
 
     lines: list[list[tuple[str, str]]]
     width: float
+    height: float
+    maps: tuple[int, float, float] = (0, 0.0, 0.0)
 
 
 def graph_svg(
@@ -67,14 +81,16 @@ def graph_svg(
     edges: Iterable[tuple[Node, Node]],
     direction: str = "down",
     wrong: Collection[Node] = (),
+    windows: Mapping[Node, Sequence[Window]] = MappingProxyType({}),
 ) -> str:
-    """Draw a graph, with a `<title>` on every node.
+    """Draw a graph, with a `<title>` on every node, and with pictures of maps.
 
     Args:
         nodes: in an order in which they can be computed.
         edges: pairs of nodes.
         direction: which way the computation flows, "down" or "right".
         wrong: nodes to mark.
+        windows: of what one entry of a node's maps is made, to be lit by whoever shows the drawing.
 
     Raises:
         ValueError: for another direction.
@@ -82,13 +98,16 @@ def graph_svg(
     number = {node: index for index, node in enumerate(nodes)}
     pairs = [(number[a], number[b]) for a, b in edges]
     labels = [_label(node) for node in nodes]
-    picture = arranged(nodes, pairs, [label.width for label in labels], HEIGHT, direction)
+    sizes = [label.width for label in labels], [label.height for label in labels]
+    picture = arranged(nodes, pairs, *sizes, LAYER_GAP * HEIGHT, direction)
     drawn = [
         f'<path class="edge from-{nodes[a].kind}" data-from="{a}" data-to="{b}" d="{path}"/>'
         for (a, b), path in zip(pairs, picture.paths, strict=True)
     ]
     for index, (node, label, (x, y)) in enumerate(zip(nodes, labels, picture.centres, strict=True)):
         drawn.append(_box(node, index, label, x, y, node in wrong))
+    places = list(zip(labels, picture.centres, strict=True))
+    drawn += [_window(window, node, number, places) for node, found in windows.items() for window in found]
     width = max(picture.width, LEGEND_WIDTH)
     legend, legend_height = _legend(nodes, width, picture.height, bool(wrong))
     height = picture.height + legend_height
@@ -118,15 +137,20 @@ class Picture(NamedTuple):
 
 
 def arranged(
-    nodes: Sequence[Node], pairs: Sequence[tuple[int, int]], widths: Sequence[float], height: float, direction: str
+    nodes: Sequence[Node],
+    pairs: Sequence[tuple[int, int]],
+    widths: Sequence[float],
+    heights: Sequence[float],
+    gap: float,
+    direction: str,
 ) -> Picture:
     """Lay out a graph.
 
     Args:
         nodes: in an order in which they can be computed.
         pairs: the edges, by the numbers of their nodes.
-        widths: of the nodes.
-        height: of every node.
+        widths, heights: of the nodes.
+        gap: between layers.
         direction: which way the computation flows, "down" or "right".
 
     Raises:
@@ -134,7 +158,6 @@ def arranged(
     """
     check_direction(direction)
     down = direction == "down"
-    heights = [height] * len(nodes)
     lengths, breadths = (heights, widths) if down else (widths, heights)  # along the flow, and across
     layout = arrange(breadths, pairs, [node.kind in ("parameter", "target") for node in nodes])
 
@@ -145,9 +168,7 @@ def arranged(
     layers = [0.0] * (1 + max(place.layer for place in layout.places))
     for place, length in zip(layout.places, lengths, strict=True):
         layers[place.layer] = max(layers[place.layer], length)
-    ends = [end - LAYER_GAP * height for end in accumulate((x + LAYER_GAP * height for x in layers), initial=MARGIN)][
-        1:
-    ]
+    ends = [end - gap for end in accumulate((length + gap for length in layers), initial=MARGIN)][1:]
     middles = [end - length / 2 for end, length in zip(ends, layers, strict=True)]
 
     # An edge is a line through every layer's band, and a curve in every gap between two.
@@ -196,34 +217,77 @@ def _label(node: Node) -> Label:
         first.append((f" = {shortened(operation, LONGEST_NAME)}", "operation"))
     lines = [first, [(size, "small")], *([[(norm, "small gradient")]] if norm else [])]
     width = max(sum(len(text) * CHARACTERS.get(style, CHARACTER) for text, style in line) for line in lines)
-    return Label(lines, (width + PADDING[node.kind]) * (LOSS_WIDER if node.kind == "loss" else 1))
+    height = HEIGHT
+    maps = (0, 0.0, 0.0)
+    if has_maps(node):
+        count, rows, columns = maps_of(node, node.value).shape
+        side = min(ENTRY_SIDE, MAP_SIDE / max(rows, columns))
+        maps = count, side * columns, side * rows
+        width = max(width, count * (maps[1] + MAP_GAP))
+        height += maps[2] + 2 * MAP_GAP
+    return Label(lines, (width + PADDING[node.kind]) * (LOSS_WIDER if node.kind == "loss" else 1), height, maps)
 
 
 def _box(node: Node, index: int, label: Label, x: float, y: float, wrong: bool) -> str:
-    top = y - LINE * (len(label.lines) - 1) / 2 + TEXT_SIZE * 0.45
+    head = y - (label.height - HEIGHT) / 2  # the middle of the text
+    top = head - LINE * (len(label.lines) - 1) / 2 + TEXT_SIZE * 0.45
     texts = "".join(
         f'<text x="{x:.1f}" y="{top + LINE * row:.1f}">'
         + "".join(f'<tspan class="{style}">{html.escape(text)}</tspan>' for text, style in line)
         + "</text>"
         for row, line in enumerate(label.lines)
     )
-    shape = _shape(node.kind, x, y, label.width, HEIGHT)
-    mark = f'<text class="mark" x="{x + label.width / 2 - 4:.1f}" y="{y - HEIGHT / 2 + 8:.1f}">✗</text>' * wrong
+    shape = _shape(node.kind, x, y, label.width, label.height)
+    if label.maps[0]:
+        _, width, height = label.maps
+        for number, picture in enumerate(map_pictures(maps_of(node, node.value))):
+            left, above = _map_corner(label, (x, y), number)
+            size = f'x="{left:.1f}" y="{above:.1f}" width="{width:.1f}" height="{height:.1f}"'
+            shape += f'<image class="map" {size} preserveAspectRatio="none" href="{picture}"/>'
+    mark = f'<text class="mark" x="{x + label.width / 2 - 4:.1f}" y="{y - label.height / 2 + 8:.1f}">✗</text>' * wrong
     kinds = f"{node.kind} wrong" if wrong else node.kind
     start = f'<g class="node {kinds}" data-node="{index}" data-name="{html.escape(node.name)}">'
     return f"{start}<title>{html.escape(described(node, wrong))}</title>{shape}{texts}{mark}</g>"
 
 
+def _map_corner(label: Label, centre: tuple[float, float], number: int) -> tuple[float, float]:
+    """Return where the picture of a map begins, at the top left."""
+    count, width, height = label.maps
+    left = centre[0] - (count * (width + MAP_GAP) - MAP_GAP) / 2
+    return left + number * (width + MAP_GAP), centre[1] + label.height / 2 - height - 2 * MAP_GAP
+
+
+def _window(
+    window: Window, node: Node, number: Mapping[Node, int], places: Sequence[tuple[Label, tuple[float, float]]]
+) -> str:
+    """Draw the frames around one entry of a map, and around the entries that it is made of."""
+
+    def frame(owner: Node, index: int, rows: Sequence[int], columns: Sequence[int]) -> str:
+        label, centre = places[number[owner]]
+        left, top = _map_corner(label, centre, index)
+        _, width, height = label.maps
+        down, right = height / owner.value.shape[2], width / owner.value.shape[3]  # of an entry
+        first, last = (rows[0], columns[0]), (rows[-1] + 1, columns[-1] + 1)
+        size = f'width="{right * (last[1] - first[1]):.1f}" height="{down * (last[0] - first[0]):.1f}"'
+        return f'<rect x="{left + right * first[1]:.1f}" y="{top + down * first[0]:.1f}" {size}/>'
+
+    index, row, column = window.entry
+    frames = frame(node, index, [row], [column])
+    frames += "".join(frame(window.source, each, window.rows, window.columns) for each in window.maps)
+    return f'<g class="window" data-from="{number[window.source]}" data-to="{number[node]}">{frames}</g>'
+
+
 def _shape(kind: str, x: float, y: float, width: float, height: float) -> str:
     left, top, right, bottom = x - width / 2, y - height / 2, x + width / 2, y + height / 2
     if kind == "parameter":
-        nook = height / 5
+        nook = min(height, HEIGHT) / 5
         corners = [(left, y), (left + nook, top), (right - nook, top), (right, y), (right - nook, bottom)]
         points = " ".join(map(_at, [*corners, (left + nook, bottom)]))
         return f'<polygon class="shape" points="{points}"/>'
     if kind == "loss":
         return f'<ellipse class="shape" cx="{x:.1f}" cy="{y:.1f}" rx="{width / 2:.1f}" ry="{height / 2:.1f}"/>'
-    radius = {"data": height / 2, "target": height / 2, "composite": 0}.get(kind, height / 8)
+    round_end = min(height, HEIGHT) / 2
+    radius = {"data": round_end, "target": round_end, "composite": 0}.get(kind, round_end / 4)
     size = f'width="{width:.1f}" height="{height:.1f}" rx="{radius:.1f}"'
     shape = f'<rect class="shape" x="{left:.1f}" y="{top:.1f}" {size}/>'
     if kind == "composite":  # bars at both sides, as flow charts draw what is described elsewhere

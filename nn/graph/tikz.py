@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from ..mathematics.notation import Latex
 from .markup import COLOURS
 from .node import DIRECTIONS, Node
-from .svg import arranged
+from .svg import LAYER_GAP, arranged
 
 SIZE = 24.0  # of a node, in points
 CHARACTER = 5.5
@@ -45,7 +45,8 @@ def graph_tikz(nodes: Sequence[Node], edges: Iterable[tuple[Node, Node]]) -> str
     pairs = [(number[a], number[b]) for a, b in edges]
     widths = [max(SIZE, CHARACTER * len(node.name) + SIZE / 2) for node in nodes]
 
-    pictures = [arranged(nodes, pairs, widths, SIZE, direction) for direction in DIRECTIONS]
+    heights = [SIZE] * len(nodes)
+    pictures = [arranged(nodes, pairs, widths, heights, LAYER_GAP * SIZE, direction) for direction in DIRECTIONS]
     scales = [min(LARGEST, TEXT_WIDTH / picture.width, TEXT_HEIGHT / picture.height) for picture in pictures]
     scale, picture = max(zip(scales, pictures, strict=True), key=lambda pair: (pair[0], -pair[1].height))
 

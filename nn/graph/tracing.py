@@ -22,6 +22,7 @@ from ..module import Module, calling
 from ..random import get_rng_state
 from .node import CRITERION, Call, Node, leaves, matched, placed
 
+ROUNDINGS = 1000  # of a sum over thousands of entries, at most
 MOST_TERMS = 6  # of which a sum is looked for in what a module returns
 OWN = Module.__module__.removesuffix("module")  # how the names of the library's own modules begin
 
@@ -129,7 +130,9 @@ class Recorder:
         found = [(self.parameters[id(parameter)], parameter.grad) for parameter in parameters]
         given = zip(leaves(inputs), matched(inputs, grads if len(inputs) > 1 else (grads,)), strict=True)
         found += [(node, grad) for node, grad in given if grad is not None]
-        wrong = [node for node, grad in found if not _agree(node.grad, grad)]
+        made = (node.grad for call in self.calls for node in call.results if node.kind != "loss")
+        largest = max((_largest(grad) for grad in made if grad is not None), default=0.0)
+        wrong = [node for node, grad in found if not _agree(node.grad, grad, largest)]
         if not unwritten and not wrong:
             return {}
         for call, inside in self.followed:
@@ -301,9 +304,19 @@ def _is_chain_rule(call: Call, inside: set[Call]) -> bool:
     return all(_agree(found[node], grad) for node, grad in expected.items())
 
 
-def _agree(a: np.ndarray | None, b: np.ndarray) -> bool:
-    """Compare two ways of summing the same products, to half the digits of the less precise of the two."""
+def _largest(array: np.ndarray) -> float:
+    """Return the size of the largest entry that is finite."""
+    return float(np.abs(array).max(initial=0, where=np.isfinite(array)))
+
+
+def _agree(a: np.ndarray | None, b: np.ndarray, largest: float = 0.0) -> bool:
+    """Compare two ways of summing the same products, to half the digits of the less precise of the two.
+
+    Where they cancel, as in the gradient of a bias before BatchNorm, what is left is the rounding of the largest
+    gradient there is.
+    """
     if a is None:
         return False
-    tolerance = max(np.finfo(array.dtype).eps for array in (a, b)) ** 0.5
-    return np.allclose(a, b, rtol=0, atol=tolerance * np.abs(b).max(initial=0), equal_nan=True)
+    eps = max(float(np.finfo(array.dtype).eps) for array in (a, b))
+    tolerance = max(eps**0.5 * np.abs(b).max(initial=0), ROUNDINGS * eps * largest)
+    return np.allclose(a, b, rtol=0, atol=tolerance, equal_nan=True)

@@ -226,6 +226,32 @@ class Softmax(Module):
         return y * (g - (g * y).sum(axis, keepdims=True))
 
 
+class Softmax2d(Softmax):
+    """Softmax over the channels of images, at each pixel.
+
+    Shape:
+        Input (N, C, H, W) or (C, H, W), output the same.
+
+    Raises:
+        ValueError: for an input of another number of dimensions.
+
+    Example:
+        >>> Softmax2d()(np.zeros((2, 1, 1)))
+        array([[[0.5]],
+        <BLANKLINE>
+               [[0.5]]])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(dim=-3)
+
+    def forward(self, x: ArrayLike) -> np.ndarray:
+        x = self.cast(x)
+        if x.ndim not in (3, 4):
+            raise ValueError(f"{self!r} expects input of shape (N, C, H, W) or (C, H, W), got {x.shape}")
+        return super().forward(x)
+
+
 class LogSoftmax(Module):
     """y = x - log(sum(exp(x))): the logarithm of Softmax, without its overflow.
 

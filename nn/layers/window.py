@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -23,6 +23,59 @@ def window_count(size: int, kernel: int, stride: int, dilation: int = 1) -> int:
         3
     """
     return (size - dilation * (kernel - 1) - 1) // stride + 1
+
+
+class Windows(NamedTuple):
+    """Where windows lie on an image.
+
+    Attributes:
+        widths: how far they reach over its edges, by (before, after) an axis: what to pad it with.
+        counts: how many there are along each axis.
+        overlap: whether two windows may share an entry.
+        places: the subscripts of the padded image that give the first entries of all windows, the second ones, ...
+    """
+
+    widths: list[tuple[int, int]]
+    counts: tuple[int, ...]
+    overlap: bool
+    places: list[Any]
+
+
+def slide(
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil_mode: bool = False,
+) -> Windows:
+    """Return the windows over an image, one number an axis in each argument; counts below one where none fits.
+
+    Args:
+        sizes: of the image.
+        kernel: the sizes of a window.
+        stride: the steps from one to the next.
+        padding: how many entries more there are on both sides of the image.
+        dilation: the steps from one entry of a window to the next.
+        ceil_mode: whether a last window may hang over the end of the padding; it begins before the image's own end.
+
+    Example:
+        >>> windows = slide((5,), kernel=(2,), stride=(2,), padding=(0,), dilation=(1,), ceil_mode=True)
+        >>> windows.widths, windows.counts, windows.overlap
+        ([(0, 1)], (3,), False)
+        >>> windows.places
+        [(Ellipsis, slice(0, 5, 2)), (Ellipsis, slice(1, 6, 2))]
+    """
+    counts, widths = [], []
+    for size, k, s, p, d in zip(sizes, kernel, stride, padding, dilation, strict=True):
+        count = window_count(size + 2 * p + (s - 1 if ceil_mode else 0), k, s, d)
+        if ceil_mode and (count - 1) * s >= size + p:
+            count -= 1
+        counts.append(count)
+        widths.append((p, max((count - 1) * s + d * (k - 1) + 1 - size - p, 0)))
+    overlap = any(s <= d * (k - 1) for k, s, d in zip(kernel, stride, dilation, strict=True))
+    offsets = itertools.product(*map(range, kernel)) if min(counts) > 0 else ()
+    return Windows(widths, tuple(counts), overlap, [places(offset, counts, stride, dilation) for offset in offsets])
 
 
 def windows(x: np.ndarray, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> np.ndarray:

@@ -51,6 +51,10 @@ class EquationError(ValueError):
     """Says what is wrong with a stated line, and where."""
 
 
+class GridError(EquationError):
+    """Says that a line spans too many entries to be run; nothing is wrong with it."""
+
+
 class Line(NamedTuple):
     """One line: `target = value`, or `target += value`.
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..random import default_generator
-from .program import EquationError, Line, Loop, is_gradient, parse, where
+from .program import EquationError, GridError, Line, Loop, is_gradient, parse, where
 from .settle import Settler
 from .trees import (
     base,
@@ -176,7 +176,7 @@ class Walker:
                 if ready is not None:
                     settled.append(ready)
             except EquationError as error:
-                raise error if str(error).startswith("line ") else EquationError(f"{where(line)}: {error}") from None
+                raise error if str(error).startswith("line ") else type(error)(f"{where(line)}: {error}") from None
             except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
                 raise EquationError(f"{where(line)}: {error}") from None
         return settled
@@ -278,7 +278,7 @@ class Walker:
                 )
         grid = Grid(rest or (), {name: self.ranges[name] for name in indices})
         if math.prod(grid.sizes.values()) > LARGEST_GRID:
-            raise EquationError(f"its indices span more than {LARGEST_GRID:,} entries: run it on smaller arrays")
+            raise GridError(f"its indices span more than {LARGEST_GRID:,} entries: run it on smaller arrays")
         return grid
 
     def _set_range(self, name: str, size: int, claim: str) -> None:

@@ -35,7 +35,7 @@ class Stated(Protocol):
 
 def input_names(module: Stated, count: int) -> tuple[str, ...]:
     """Return the symbols of a module's inputs: its own, or x, or x0, x1, ... for several."""
-    return module.input_symbols or (("x",) if count == 1 else tuple(f"x{i}" for i in range(count)))
+    return module.input_symbols[:count] or (("x",) if count == 1 else tuple(f"x{i}" for i in range(count)))
 
 
 def output_names(module: Stated, count: int = 1) -> tuple[str, ...]:
@@ -90,7 +90,8 @@ class Statement:
             raise EquationError(f"{module!r} states no equations")
         if len(self.inputs) != len(inputs):
             raise EquationError(f"{module!r} states equations of {', '.join(self.inputs)}, got {len(inputs)} inputs")
-        given = {**self.attributes, **dict(zip(self.inputs, map(_array, inputs), strict=True))}
+        left_out = dict.fromkeys(module.input_symbols[len(inputs) :])
+        given = {**self.attributes, **left_out, **dict(zip(self.inputs, map(_array, inputs), strict=True))}
         if generator is None:
             generator = copy.deepcopy(default_generator(getattr(module, "generator", None)))
         self._walker = Walker(given, default_generator(generator))
@@ -113,7 +114,7 @@ class Statement:
         try:
             yield
         except EquationError as error:
-            raise EquationError(f"in the equations of {self.module!r}, {error}") from None
+            raise type(error)(f"in the equations of {self.module!r}, {error}") from None
 
     def backward(self, upstream: tuple[Any, ...] | None = None) -> None:
         """Run the lines of the gradients.

@@ -42,6 +42,12 @@ def flatten(x: np.ndarray, start: int, end: int) -> np.ndarray:
     return x.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
 
 
+def unflatten(x: np.ndarray, axis: int, sizes: Sequence[int]) -> np.ndarray:
+    """Return x with one dimension split into several; a size of -1 is what the others leave."""
+    axis %= x.ndim
+    return x.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :])
+
+
 def split(x: np.ndarray, parts: int | Sequence[int], axis: int = -1) -> list[np.ndarray]:
     """Return x cut along an axis into so many equal parts, or into parts of these lengths."""
     return np.split(x, parts if isinstance(parts, int) else np.cumsum(parts)[:-1], axis)
@@ -53,19 +59,47 @@ def join(*arguments: Any) -> np.ndarray:
     return np.concatenate(arrays, axis)
 
 
-def pad(x: np.ndarray, widths: int | Sequence[int], value: float = 0) -> np.ndarray:
-    """Return x with so many more entries of one value on both sides of its last axes, one width an axis."""
-    each = np.atleast_1d(widths)
-    sides = [(0, 0)] * (x.ndim - len(each)) + [(width, width) for width in each]
-    return np.pad(x, sides, constant_values=value)
+_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # PyTorch's words for NumPy's
 
 
-def crop(x: np.ndarray, widths: int | Sequence[int]) -> np.ndarray:
-    """Return x without so many entries on both sides of its last axes: what `pad` was given."""
-    each = np.atleast_1d(widths).tolist()
-    sizes = x.shape[x.ndim - len(each) :]
-    kept: tuple = tuple(slice(width, size - width) for width, size in zip(each, sizes, strict=True))
-    return x[(..., *kept)]
+def sides(x: np.ndarray, widths: Any) -> list[tuple[int, int]]:
+    """Return how much is added before and after each axis: a width, or a pair of them, for each of the last ones."""
+    each = widths if isinstance(widths, tuple | list | np.ndarray) else (widths,)
+    pairs = [(width, width) if np.ndim(width) == 0 else (width[0], width[1]) for width in each]
+    return [(0, 0)] * (x.ndim - len(pairs)) + pairs
+
+
+def pad(x: np.ndarray, widths: Any, filling: float | str = 0) -> np.ndarray:
+    """Return x with so many more entries on both sides of its last axes; fewer where a width is negative.
+
+    They are of one value, or copied in a mode.
+    """
+    added = sides(x, widths)
+    if isinstance(filling, str):
+        return np.pad(x, added, _MODES[filling])  # type: ignore[call-overload]
+    kept = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, added, strict=True))
+    return np.pad(x[kept], [(max(a, 0), max(b, 0)) for a, b in added], constant_values=filling)
+
+
+def crop(x: np.ndarray, widths: Any, filling: float | str = 0) -> np.ndarray:
+    """Return x without what `pad` added by these widths, and with zeros for what a negative one took away.
+
+    Of a gradient: where padding was copied in a mode, what is cropped is added to the entries that it is a copy of.
+    """
+    added = sides(x, widths)
+    if not isinstance(filling, str):
+        return pad(x, [(-before, -after) for before, after in added])
+    for axis, (before, after) in enumerate(added):
+        if before or after:
+            inside = np.arange(x.shape[axis] - before - after)
+            source = np.pad(inside, (before, after), _MODES[filling])  # type: ignore[call-overload]
+            x = np.stack([x.compress(source == place, axis).sum(axis) for place in inside], axis)
+    return x
+
+
+def floor(x: Any) -> np.ndarray:
+    """Return the largest integers that are not above x."""
+    return np.floor(x).astype(np.int64)
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
@@ -89,6 +123,7 @@ WORDS: dict[str, Word] = {
     # entry by entry
     "abs": Word(np.abs, lambda notation, args: notation.between("|", args[0], "|"), arity=1, elementwise=True),
     "exp": Word(np.exp, arity=1, elementwise=True),
+    "floor": Word(floor, lambda notation, args: notation.between("⌊", args[0], "⌋"), arity=1, elementwise=True),
     "log": Word(np.log, arity=1, elementwise=True),
     "maximum": Word(np.maximum, called("max"), arity=2, elementwise=True),
     "minimum": Word(np.minimum, called("min"), arity=2, elementwise=True),
@@ -109,6 +144,8 @@ WORDS: dict[str, Word] = {
     "rows": Word(rows, first, arity=1),
     "softmax": Word(softmax, lambda notation, args: notation.function("softmax", args[:1])),
     "split": Word(split),
+    "unflatten": Word(unflatten),
+    "weights": Word(lambda rule, shape, axis: rule.weights(shape, axis)),  # of a layer that makes sums of neighbours
     "zeros": Word(lambda *shape: np.zeros(shape[0] if isinstance(shape[0], tuple) else shape)),
 }
 # fmt: on
@@ -117,13 +154,14 @@ WORDS: dict[str, Word] = {
 # Words that run over named indices, with an axis each: the array, and which axes go. They keep the axes, of length 1.
 
 
-def _argmax(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> tuple[np.ndarray, ...]:
-    """Return where the first largest entry is: an array of positions for each axis."""
+def _argmax(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray | tuple[np.ndarray, ...]:
+    """Return where the first largest entry is: an array of positions for each axis, where there are several."""
     sizes = [x.shape[k] for k in axis]
     front = np.moveaxis(x, axis, range(len(axis)))
     flat = front.reshape(math.prod(sizes), *front.shape[len(axis) :])
     places = np.unravel_index(flat.argmax(0), sizes)
-    return tuple(np.expand_dims(place, axis) for place in places)
+    positions = tuple(np.expand_dims(place, axis) for place in places)
+    return positions[0] if len(axis) == 1 else positions
 
 
 def _norm(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:

@@ -4,12 +4,50 @@ A family's file has its rows, and for each its slow forward and its PyTorch twin
 of its family and run `tools/golden.py`.
 """
 
-from . import activation, branch, classification, container, dropout, linear, regression, shape
+from . import (
+    activation,
+    batch_norm,
+    branch,
+    classification,
+    container,
+    conv,
+    conv_transpose,
+    dropout,
+    fold,
+    layer_norm,
+    linear,
+    norm,
+    pad,
+    pool,
+    regression,
+    response_norm,
+    shape,
+    upsample,
+)
 from .base import Case
 from .setup import Setup
 
 __all__ = ["CASES", "FAMILIES", "Case", "Setup"]
 
-_FILES = (linear, shape, activation, dropout, container, branch, regression, classification)
+_FILES = (
+    linear,
+    conv,
+    conv_transpose,
+    shape,
+    pool,
+    pad,
+    fold,
+    upsample,
+    activation,
+    norm,
+    layer_norm,
+    batch_norm,
+    response_norm,
+    dropout,
+    container,
+    branch,
+    regression,
+    classification,
+)
 FAMILIES: dict[str, list[Case]] = {file.__name__.rpartition(".")[2]: file.CASES for file in _FILES}
 CASES: list[Case] = [case for cases in FAMILIES.values() for case in cases]

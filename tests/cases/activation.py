@@ -54,6 +54,8 @@ CASES = [
     Case("Softmax-0", lambda: nn.Softmax(dim=0), normal(4, 3), softmax, batched=False),
     Case("Softmax-middle", lambda: nn.Softmax(dim=-2), normal(2, 4, 3), softmax),
     Case("Softmax-0d", lambda: nn.Softmax(), normal(), softmax, batched=False),
+    Case("Softmax2d", lambda: nn.Softmax2d(), normal(2, 3, 2, 2), softmax),
+    Case("Softmax2d-unbatched", lambda: nn.Softmax2d(), normal(3, 2, 2), softmax, batched=False),
     Case("LogSoftmax", lambda: nn.LogSoftmax(), normal(5, 4), log_softmax),
     Case("LogSoftmax-0", lambda: nn.LogSoftmax(dim=0), normal(4, 3), log_softmax, batched=False),
     Case("LogSoftmax-last", lambda: nn.LogSoftmax(dim=-1), normal(2, 3, 4), log_softmax),

@@ -181,6 +181,235 @@ class GlobalPool(Layer):
         return (largest * a[..., None] + b[..., None] / flat.shape[-1]).reshape(x.shape)
 
 
+class PaddedMaxPool(Layer):
+    """The largest of each 3 along time, in steps of 2, with one entry of padding on both sides."""
+
+    def run(self, x):
+        p = np.pad(x, ((0, 0), (0, 0), (1, 1)), constant_values=-np.inf)
+        steps = range((x.shape[2] - 1) // 2 + 1)
+        places = np.stack([2 * t + p[:, :, 2 * t : 2 * t + 3].argmax(2) for t in steps], 2)
+        return np.take_along_axis(p, places, 2), x.shape, places
+
+    def backward(self, g):
+        shape, places = self.saved()
+        dp = np.zeros((*shape[:2], shape[2] + 2))
+        n, c = np.indices(shape[:2])
+        for t in range(g.shape[2]):
+            dp[n, c, places[:, :, t]] += g[:, :, t]
+        return dp[:, :, 1:-1]
+
+
+class TiedMaxPool(Layer):
+    """The larger of each two; of equal ones the first."""
+
+    def run(self, x):
+        pairs = x.reshape(*x.shape[:2], -1, 2)
+        y = pairs.max(-1)
+        return y, pairs, y
+
+    def backward(self, g):
+        pairs, y = self.saved()
+        mask = pairs == y[..., None]
+        mask[..., 1] &= ~mask[..., 0]
+        return (mask * g[..., None]).reshape(*g.shape[:2], -1)
+
+
+class PaddedAvgPool(Layer):
+    """The mean of each 3 along time, in steps of 2, with a zero on both sides, which does not count."""
+
+    def run(self, x):
+        p, ones = np.pad(x, ((0, 0), (0, 0), (1, 1))), np.pad(np.ones(x.shape[2]), 1)
+        steps = range((x.shape[2] - 1) // 2 + 1)
+        counts = [ones[2 * t : 2 * t + 3].sum() for t in steps]
+        return np.stack([p[:, :, 2 * t : 2 * t + 3].sum(2) for t in steps], 2) / counts, x.shape, counts
+
+    def backward(self, g):
+        shape, counts = self.saved()
+        dp = np.zeros((*shape[:2], shape[2] + 2))
+        for t in range(g.shape[2]):
+            dp[:, :, 2 * t : 2 * t + 3] += (g[:, :, t] / counts[t])[..., None]
+        return dp[:, :, 1:-1]
+
+
+class AdaptivePool(Layer):
+    """The means of 3 windows that cover 8 entries; neighbours share some."""
+
+    windows = ((0, 3), (2, 6), (5, 8))
+
+    def run(self, x):
+        return np.stack([x[:, :, a:b].mean(2) for a, b in self.windows], 2), x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        dx = np.zeros_like(x)
+        for i, (a, b) in enumerate(self.windows):
+            dx[:, :, a:b] += (g[:, :, i] / (b - a))[..., None]
+        return dx
+
+
+class PowerPool(Layer):
+    """The length of each two entries, as of a vector."""
+
+    def run(self, x):
+        pairs = x.reshape(*x.shape[:2], -1, 2)
+        y = np.sqrt((pairs**2).sum(-1))
+        return y, pairs, y
+
+    def backward(self, g):
+        pairs, y = self.saved()
+        return ((g / y)[..., None] * pairs).reshape(*g.shape[:2], -1)
+
+
+class Unpool(Layer):
+    """Each entry goes to its place among 6; zeros elsewhere."""
+
+    def run(self, x, k):
+        y = np.zeros((*x.shape[:2], 6))
+        np.put_along_axis(y, k, x, 2)
+        return y, k
+
+    def backward(self, g):
+        (k,) = self.saved()
+        return np.take_along_axis(g, k, 2), None
+
+
+class ReflectionPad(Layer):
+    """Two entries more on both sides, in a mirror at the edge."""
+
+    def run(self, x):
+        return np.pad(x, ((0, 0), (0, 0), (2, 2)), "reflect"), x.shape
+
+    def backward(self, g):
+        self.saved()
+        dx = g[:, :, 2:-2].copy()
+        for k in (1, 2):
+            dx[:, :, k] += g[:, :, 2 - k]
+            dx[:, :, -1 - k] += g[:, :, k - 3]
+        return dx
+
+
+class ReplicationPad(Layer):
+    """The first entry twice more, and the last once."""
+
+    def run(self, x):
+        return np.pad(x, ((0, 0), (0, 0), (2, 1)), "edge"), x.shape
+
+    def backward(self, g):
+        self.saved()
+        dx = g[:, :, 2:-1].copy()
+        dx[:, :, 0] += g[:, :, :2].sum(2)
+        dx[:, :, -1] += g[:, :, -1]
+        return dx
+
+
+class CircularPad(Layer):
+    """The last two entries before the first, and the first behind the last."""
+
+    def run(self, x):
+        return np.pad(x, ((0, 0), (0, 0), (2, 1)), "wrap"), x.shape
+
+    def backward(self, g):
+        self.saved()
+        dx = g[:, :, 2:-1].copy()
+        dx[:, :, -2:] += g[:, :, :2]
+        dx[:, :, 0] += g[:, :, -1]
+        return dx
+
+
+class Columns(Layer):
+    """The windows of 2 x 2, as columns."""
+
+    def run(self, x):
+        n, c, h, w = x.shape
+        parts = [x[:, :, i : i + h - 1, j : j + w - 1] for i in range(2) for j in range(2)]
+        return np.stack(parts, 2).reshape(n, 4 * c, (h - 1) * (w - 1)), x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        n, c, h, w = x.shape
+        dx = np.zeros_like(x)
+        parts = g.reshape(n, c, 4, h - 1, w - 1)
+        for i in range(2):
+            for j in range(2):
+                dx[:, :, i : i + h - 1, j : j + w - 1] += parts[:, :, 2 * i + j]
+        return dx
+
+
+class FromColumns(Layer):
+    """Windows of 2 along a row of 5, as columns, added up to the row."""
+
+    def run(self, x):
+        n, c, t = x.shape
+        y = np.zeros((n, c // 2, t + 1))
+        parts = x.reshape(n, c // 2, 2, t)
+        for u in range(2):
+            y[:, :, u : u + t] += parts[:, :, u]
+        return y, x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        t = x.shape[2]
+        return np.stack([g[:, :, u : u + t] for u in range(2)], 2).reshape(x.shape)
+
+
+# ---- other sizes, other places
+
+
+class NearestUpsample(Layer):
+    """Twice the height and three times the width, by repetition."""
+
+    def run(self, x):
+        return np.repeat(np.repeat(x, 2, 2), 3, 3), x
+
+    def backward(self, g):
+        (x,) = self.saved()
+        n, c, h, w = x.shape
+        return g.reshape(n, c, h, 2, w, 3).sum((3, 5))
+
+
+class LinearUpsample(Layer):
+    """Five entries from three, along lines between them: 0, a half, 1, one and a half, 2."""
+
+    def run(self, x):
+        i, j, t = np.array([0, 0, 1, 1, 2]), np.array([1, 1, 2, 2, 2]), np.array([0, 0.5, 0, 0.5, 0])
+        return (1 - t) * x[..., i] + t * x[..., j], i, j, t, x
+
+    def backward(self, g):
+        i, j, t, x = self.saved()
+        dx = np.zeros_like(x)
+        np.add.at(dx, (..., i), (1 - t) * g)
+        np.add.at(dx, (..., j), t * g)
+        return dx
+
+
+class PixelShuffle(Layer):
+    """Each 2 x 2 x 1 channels at a pixel become 2 x 2 pixels."""
+
+    def run(self, x):
+        n, c, h, w = x.shape
+        parts = x.reshape(n, c // 4, 2, 2, h, w)
+        return parts.transpose(0, 1, 4, 2, 5, 3).reshape(n, c // 4, 2 * h, 2 * w), x.shape
+
+    def backward(self, g):
+        (shape,) = self.saved()
+        n, c, h, w = shape
+        parts = g.reshape(n, c // 4, h, 2, w, 2)
+        return parts.transpose(0, 1, 3, 5, 2, 4).reshape(shape)
+
+
+class AlphaDropout(Layer):
+    """A fixed mask; what it drops becomes -1.758, and all is scaled and shifted."""
+
+    def run(self, x):
+        k = np.arange(x.size).reshape(x.shape) % 3 > 0
+        a, s = 0.9, -1.758
+        return a * np.where(k, x, s) + 0.4, k, a
+
+    def backward(self, g):
+        k, a = self.saved()
+        return a * k * g
+
+
 # ---- norms
 
 
@@ -261,6 +490,69 @@ class GroupNorm(Layer):
         dh = (g * self.gamma.data[:, None]).reshape(h.shape)
         dx = (dh - dh.mean(-1, keepdims=True) - h * (dh * h).mean(-1, keepdims=True)) / std
         return dx.reshape(g.shape)
+
+
+class InstanceNorm2d(Layer):
+    """Each channel of each image standardised over its positions."""
+
+    def __init__(self):
+        self.gamma, self.beta = weight(3), weight(3, seed=1)
+
+    def run(self, x):
+        std = np.sqrt(x.var((2, 3), keepdims=True) + 1e-5)
+        h = (x - x.mean((2, 3), keepdims=True)) / std
+        return self.gamma.data[:, None, None] * h + self.beta.data[:, None, None], h, std
+
+    def backward(self, g):
+        h, std = self.saved()
+        axes = (2, 3)
+        self.gamma.grad += (g * h).sum((0, 2, 3))
+        self.beta.grad += g.sum((0, 2, 3))
+        dh = g * self.gamma.data[:, None, None]
+        return (dh - dh.mean(axes, keepdims=True) - h * (dh * h).mean(axes, keepdims=True)) / std
+
+
+class TrackingNorm(Layer):
+    """Features standardised over the batch in training, by running statistics in evaluation."""
+
+    def __init__(self):
+        self.gamma, self.beta = weight(3), weight(3, seed=1)
+        self.mean, self.var = nn.Buffer(np.array([0.5, -1.0, 2.0])), nn.Buffer(np.array([0.3, 2.0, 5.0]))
+
+    def run(self, x):
+        n, eps = len(x), 1e-5
+        if self.training:
+            m, v = x.mean(0), x.var(0)
+            self.mean.data += 0.1 * (m - self.mean.data)
+            self.var.data += 0.1 * (v * n / (n - 1) - self.var.data)
+        else:
+            m, v = self.mean.data, self.var.data
+        h = (x - m) / np.sqrt(v + eps)
+        return self.gamma.data * h + self.beta.data, h, v + eps
+
+    def backward(self, g):
+        h, v = self.saved()
+        n = len(g)
+        self.gamma.grad += (g * h).sum(0)
+        self.beta.grad += g.sum(0)
+        dh = g * self.gamma.data
+        if self.training:
+            dh = dh - dh.sum(0) / n - h * (dh * h).sum(0) / n
+        return dh / np.sqrt(v)
+
+
+class ResponseNorm(Layer):
+    """Each channel over a power of what its neighbours and it make of their squares; input (N, C, T)."""
+
+    def run(self, x):
+        p = np.pad(x * x, ((0, 0), (1, 1), (0, 0)))
+        u = 1 + 0.5 * (p[:, :-2] + p[:, 1:-1] + p[:, 2:])
+        return x * u**-0.75, x, u
+
+    def backward(self, g):
+        x, u = self.saved()
+        t = np.pad(g * x * u**-1.75, ((0, 0), (1, 1), (0, 0)))
+        return g * u**-0.75 - 0.75 * x * (t[:, :-2] + t[:, 1:-1] + t[:, 2:])
 
 
 class Normalize(Layer):

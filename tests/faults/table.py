@@ -5,6 +5,7 @@ is tuned on it, and it is counted apart. Where the numbers bear out another desc
 left out is a wrong slope too), its kind stands beside.
 """
 
+import functools
 import inspect
 import zlib
 from dataclasses import dataclass
@@ -33,10 +34,31 @@ INPUTS = {
     "MaxPool2d": normal((2, 2, 5, 7)),
     "AvgPool2d": normal((2, 2, 4, 6)),
     "GlobalPool": normal((3, 2, 3, 3)),
+    "PaddedMaxPool": normal((3, 2, 7)),
+    "TiedMaxPool": lambda rng: (rng.integers(2, size=(3, 2, 6)).astype(float),),
+    "PaddedAvgPool": normal((3, 2, 7)),
+    "AdaptivePool": normal((3, 2, 8)),
+    "PowerPool": normal((3, 2, 6)),
+    "Unpool": lambda rng: (
+        rng.normal(size=(3, 2, 3)),
+        rng.permuted(np.tile(np.arange(6), (3, 2, 1)), axis=2)[:, :, :3],
+    ),
+    "ReflectionPad": normal((3, 2, 6)),
+    "ReplicationPad": normal((3, 2, 5)),
+    "CircularPad": normal((3, 2, 5)),
+    "Columns": normal((2, 3, 3, 4)),
+    "FromColumns": normal((3, 4, 4)),
     "BatchNorm2d": normal((4, 3, 3, 2)),
     "LayerNorm": normal((3, 2, 6)),
     "RMSNorm": normal((3, 2, 5)),
     "GroupNorm": normal((3, 4, 3)),
+    "InstanceNorm2d": normal((4, 3, 5, 3)),
+    "TrackingNorm": normal((6, 3)),
+    "ResponseNorm": normal((3, 6, 2)),
+    "NearestUpsample": normal((2, 2, 4, 5)),
+    "LinearUpsample": normal((3, 2, 3)),
+    "PixelShuffle": normal((2, 8, 3, 4)),
+    "AlphaDropout": normal((5, 4)),
     "Normalize": normal((4, 5)),
     "WeightNorm": normal((5, 4)),
     "RNN": normal((5, 2, 3)),
@@ -66,6 +88,12 @@ INPUTS = {
 }
 
 
+@functools.cache
+def source(layer):
+    """Return the text of a layer's class; to find it takes Python 40 ms, and most have several mistakes."""
+    return inspect.getsource(getattr(layers, layer))
+
+
 @dataclass
 class Mistake:
     """One text of a layer's backward (or of its forward, where that has it alone) that is another."""
@@ -82,7 +110,7 @@ class Mistake:
 
     def build(self):
         """Return the layer with the mistake."""
-        forward, backward = inspect.getsource(getattr(layers, self.layer)).split("    def backward", 1)
+        forward, backward = source(self.layer).split("    def backward", 1)
         if backward.count(self.old) == 1:
             backward = backward.replace(self.old, self.new)
         elif forward.count(self.old) == 1:
@@ -177,6 +205,88 @@ TABLE = {
         ("halves exchanged", "flat, (a, b)", "flat, (b, a)", [EXCHANGED]),
         ("the largest shared out", "largest * a[..., None]", "a[..., None] / 9 * np.ones(9)", [SHARED, TWICE]),
     ],
+    "PaddedMaxPool": [
+        ("overlaps overwritten", "+= g", "= g", [LOST]),
+        ("padding cropped before", "1:-1]", "2:]", [SHIFTED]),
+        ("padding cropped behind", "1:-1]", ":-2]", [SHIFTED]),
+        ("padding not cropped", "dp[:, :, 1:-1]", "dp", [SHAPE]),
+        ("place within the window", "places[:, :, t]]", "places[:, :, t] - 2 * t]", [SHIFTED, REORDERED]),
+        ("stride forgotten", "places[:, :, t]]", "places[:, :, t] - t]", [SHIFTED, REORDERED]),
+        ("windows in reverse", "+= g[:, :, t]", "+= g[:, :, -1 - t]", [REORDERED]),
+        ("to the middle", "places[:, :, t]]", "2 * t + 1]", [SHARED, REORDERED, SHIFTED]),
+        ("last window left out", "range(g.shape[2])", "range(g.shape[2] - 1)", [SUMMED, PARTLY, MISSING]),
+    ],
+    "TiedMaxPool": [
+        ("to all of several largest", "mask[..., 1] &= ~mask[..., 0]", "pass", [SHARED]),
+        ("shared out evenly", "(mask * g", "(0.5 * np.ones_like(pairs) * g", [SHARED, PARTLY]),
+    ],
+    "PaddedAvgPool": [
+        ("overlaps overwritten", "3] +=", "3] =", [LOST]),
+        ("padding counted", "counts[t]", "3", [BY_OUTPUT, INDEX]),
+        ("not divided", " / counts[t]", "", [BY_OUTPUT, INDEX]),
+        ("stride forgotten", "2 * t : 2 * t + 3", "t : t + 3", [SHIFTED, REORDERED]),
+        ("padding cropped before", "1:-1]", "2:]", [SHIFTED]),
+        ("padding cropped behind", "1:-1]", ":-2]", [SHIFTED]),
+        ("last window left out", "range(g.shape[2])", "range(g.shape[2] - 1)", [SUMMED, PARTLY, MISSING]),
+        ("last entry of windows left out", "2 * t + 3] +=", "2 * t + 2] +=", [MISSING, SUMMED, PARTLY, LOST]),
+    ],
+    "AdaptivePool": [
+        ("overlaps overwritten", "a:b] +=", "a:b] =", [LOST]),
+        ("divided by the average size", "(b - a)", "(8 / 3)", [BY_OUTPUT, INDEX]),
+        ("overlaps left out", "a:b] +=", "a + (i > 0) : b] +=", [MISSING, SUMMED, PARTLY, LOST]),
+        ("windows of equal size", "dx[:, :, a:b]", "dx[:, :, a : a + 3]", [MISSING, SUMMED, PARTLY]),
+    ],
+    "PowerPool": [
+        ("not divided by the root", "g / y", "g", [BY_OUTPUT, MISSING, SLIP, WRONG_TERM]),
+        ("divided by the sum", "g / y", "g / y**2", [BY_OUTPUT, MISSING, SLIP, WRONG_TERM]),
+        ("2 of the square's derivative", "g / y", "2 * g / y", [FACTOR]),
+        ("by the absolute value", "* pairs", "* np.abs(pairs)", [SLIP, SIGN, PARTLY]),
+        ("without the entry itself", "[..., None] * pairs", "[..., None] * np.ones_like(pairs)", [SLIP, SHARED, MISSING]),
+    ],
+    "Unpool": [
+        ("places forgotten", "np.take_along_axis(g, k, 2)", "g[:, :, :3]", [REORDERED, SHIFTED]),
+        ("every second place", "np.take_along_axis(g, k, 2)", "g[:, :, ::2]", [REORDERED, SHIFTED]),
+        ("places of the first channel", "np.take_along_axis(g, k, 2)", "np.take_along_axis(g, k[:, :1], 2)",
+         [REORDERED, SHIFTED, PARTLY]),
+        ("in sorted order", "np.take_along_axis(g, k, 2)", "np.take_along_axis(g, np.sort(k), 2)",
+         [REORDERED, SHIFTED, PARTLY]),
+    ],
+    "ReflectionPad": [
+        ("copies forgotten", "for k in (1, 2)", "for k in ()", [MISSING, SUMMED, PARTLY]),
+        ("copies overwrite", "dx[:, :, k] +=", "dx[:, :, k] =", [LOST, MISSING, PARTLY]),
+        ("edge counted twice", "dx[:, :, k] +=", "dx[:, :, k - 1] +=", [SHIFTED, WRONG_TERM, PARTLY, MISSING]),
+        ("one side forgotten", "+= g[:, :, k - 3]", "+= 0", [MISSING, SUMMED, PARTLY]),
+        ("not mirrored", "g[:, :, 2 - k]", "g[:, :, k - 1]", [REORDERED, SHIFTED, WRONG_TERM]),
+        ("cropped by one", "2:-2]", "1:-3]", [SHIFTED, WRONG_TERM, MISSING]),
+    ],
+    "ReplicationPad": [
+        ("copies forgotten", "g[:, :, :2].sum(2)", "0", [MISSING, SUMMED, PARTLY]),
+        ("one copy alone", "g[:, :, :2].sum(2)", "g[:, :, 1]", [MISSING, SUMMED, PARTLY]),
+        ("mean of the copies", "g[:, :, :2].sum(2)", "g[:, :, :2].mean(2)", [MISSING, WRONG_TERM, PARTLY, FACTOR]),
+        ("copies overwrite", "dx[:, :, 0] +=", "dx[:, :, 0] =", [LOST, MISSING, PARTLY]),
+        ("sides exchanged", "2:-1]", "1:-2]", [SHIFTED, WRONG_TERM, MISSING]),
+    ],
+    "CircularPad": [
+        ("copies forgotten", "dx[:, :, -2:] += g[:, :, :2]", "pass", [MISSING, SUMMED, PARTLY]),
+        ("to the near edge", "dx[:, :, -2:] += g", "dx[:, :, :2] += g", [REORDERED, WRONG_TERM, SHIFTED, MISSING, PARTLY]),
+        ("mirrored", "+= g[:, :, :2]", "+= g[:, :, 1::-1]", [REORDERED, SHIFTED, WRONG_TERM]),
+        ("copies overwrite", "dx[:, :, -2:] +=", "dx[:, :, -2:] =", [LOST, MISSING, PARTLY]),
+    ],
+    "Columns": [
+        ("overlaps overwritten", "w - 1] +=", "w - 1] =", [LOST]),
+        ("window transposed", "2 * i + j", "i + 2 * j", [REORDERED, TRANSPOSED, EXCHANGED, SHIFTED]),
+        ("channels last", "parts = g.reshape(n, c, 4, h - 1, w - 1)",
+         "parts = g.reshape(n, 4, c, h - 1, w - 1).swapaxes(1, 2)", [REORDERED, SHIFTED, EXCHANGED, TRANSPOSED]),
+        ("first entry alone", "parts[:, :, 2 * i + j]", "parts[:, :, 2 * i + j] * (i + j == 0)", [MISSING, SUMMED, PARTLY, LOST]),
+        ("rows for columns", "dx[:, :, i : i + h - 1, j : j + w - 1]",
+         "dx[:, :, 1 - i : h - i, 1 - j : w - j]", [SHIFTED, REORDERED]),
+    ],
+    "FromColumns": [
+        ("offset forgotten", "g[:, :, u : u + t]", "g[:, :, :t]", [SHIFTED, REORDERED, PARTLY]),
+        ("window in reverse", "g[:, :, u : u + t]", "g[:, :, 1 - u : 1 - u + t]", [SHIFTED, REORDERED, EXCHANGED]),
+        ("channels last", "for u in range(2)], 2)", "for u in range(2)], 1)", [REORDERED, EXCHANGED, TRANSPOSED]),
+        ("divided by the overlap", ".reshape(x.shape)", ".reshape(x.shape) / 2", [FACTOR]),
+    ],
     "BatchNorm2d": [
         ("no mean's term", "dh - dh.mean(axes, keepdims=True) - h", "dh - h", [MISSING, CARRIED]),
         ("no variance's term", " - h * (dh * h).mean(axes, keepdims=True)", "", [MISSING, CARRIED]),
@@ -220,6 +330,64 @@ TABLE = {
         ("gamma left out", "(g * self.gamma.data[:, None])", "g", [INDEX, BY_OUTPUT]),
         ("gamma's over positions alone", "(g * h.reshape(g.shape)).sum((0, 2))",
          "(g * h.reshape(g.shape)).sum(2)[-1]", [SUMMED]),
+    ],
+    "InstanceNorm2d": [
+        ("no mean's term", "dh - dh.mean(axes, keepdims=True) - h", "dh - h", [MISSING, CARRIED]),
+        ("no variance's term", " - h * (dh * h).mean(axes, keepdims=True)", "", [MISSING, CARRIED]),
+        ("over the batch too", "axes = (2, 3)", "axes = (0, 2, 3)", [MISSING, CARRIED, WRONG_TERM, MIXED]),
+        ("over channels too", "axes = (2, 3)", "axes = (1, 2, 3)", [MISSING, CARRIED, WRONG_TERM]),
+        ("over the columns alone", "axes = (2, 3)", "axes = 3", [MISSING, CARRIED, WRONG_TERM]),
+        ("gamma's of the last image", "(g * h).sum((0, 2, 3))", "(g * h)[-1].sum((1, 2))", [SUMMED]),
+        ("gamma's over the channels", "(g * h).sum((0, 2, 3))", "(g * h).sum((0, 1, 2))", [TRANSPOSED, SUMMED, TWICE, REORDERED, SHIFTED]),
+        ("beta's of gamma", "self.beta.grad += g.sum((0, 2, 3))", "self.beta.grad += (g * h).sum((0, 2, 3))", [EXCHANGED, BY_OUTPUT]),
+        ("gamma left out", "dh = g * self.gamma.data[:, None, None]", "dh = g", [INDEX, BY_OUTPUT]),
+    ],
+    "TrackingNorm": [
+        ("no mean's term", "dh - dh.sum(0) / n - h", "dh - h", [MISSING, CARRIED]),
+        ("no variance's term", " - h * (dh * h).sum(0) / n", "", [MISSING, CARRIED]),
+        ("statistics held fast", "if self.training", "if False", [MISSING, CARRIED, "wrong mode"]),
+        ("evaluation as training", "if self.training:\n            dh", "if True:\n            dh", ["wrong mode", EXTRA, MIXED, CARRIED, MISSING]),
+        ("training as evaluation", "if self.training:\n            dh", "if not self.training:\n            dh", ["wrong mode", MISSING, CARRIED, EXTRA]),
+        ("n - 1 of the mean", "dh.sum(0) / n", "dh.sum(0) / (n - 1)", [WRONG_TERM, MISSING]),
+        ("n - 1 of the variance", "(dh * h).sum(0) / n", "(dh * h).sum(0) / (n - 1)", [WRONG_TERM, MISSING]),
+        ("eps outside of the root", "/ np.sqrt(v)", "/ (np.sqrt(v) + 1e-3)", [INDEX]),
+        ("unbiased for biased", "return dh / np.sqrt(v)", "return dh / np.sqrt(v * n / (n - 1))", [FACTOR]),
+        ("by the running variance", "return dh / np.sqrt(v)", "return dh / np.sqrt(self.var.data + 1e-5)", [INDEX, STALE]),
+        ("gamma's mean", "(g * h).sum(0)", "(g * h).mean(0)", [FACTOR]),
+    ],
+    "ResponseNorm": [
+        ("neighbours held fast", " - 0.75 * x * (t[:, :-2] + t[:, 1:-1] + t[:, 2:])", "", [MISSING, CARRIED, SLIP]),
+        ("itself alone", "(t[:, :-2] + t[:, 1:-1] + t[:, 2:])", "t[:, 1:-1]", [MISSING, CARRIED, PARTLY]),
+        ("the square's 2 left out", "0.75 * x *", "0.375 * x *", [WRONG_TERM, MISSING]),
+        ("exponent", "u**-1.75", "u**-0.75", [WRONG_TERM, MISSING]),
+        ("sign of the neighbours", " - 0.75 * x", " + 0.75 * x", [WRONG_TERM, MISSING]),
+        ("neighbours' own x", "g * x * u**-1.75", "g * u**-1.75", [WRONG_TERM, MISSING]),
+        ("window one aside", "(1, 1), (0, 0)))\n        return g", "(2, 0), (0, 0)))\n        return g", [WRONG_TERM, MISSING, SHIFTED, CARRIED, PARTLY]),
+    ],
+    "NearestUpsample": [
+        ("one of each taken", "g.reshape(n, c, h, 2, w, 3).sum((3, 5))", "g[:, :, ::2, ::3]", [SUMMED, MISSING, LOST, PARTLY]),
+        ("mean for sum", ".sum((3, 5))", ".mean((3, 5))", [FACTOR]),
+        ("summed on one axis", ".sum((3, 5))", ".sum(3)[..., 0]", [SUMMED, MISSING, LOST, PARTLY]),
+        ("tiles for repeats", "g.reshape(n, c, h, 2, w, 3).sum((3, 5))", "g.reshape(n, c, 2, h, 3, w).sum((2, 4))", [REORDERED, SHIFTED]),
+        ("the largest alone", ".sum((3, 5))", ".max((3, 5))", [MISUSED, SUMMED, UPSTREAM, LOST]),
+    ],
+    "LinearUpsample": [
+        ("repeated indices overwritten", "np.add.at(dx, (..., i), (1 - t) * g)", "dx[..., i] += (1 - t) * g", [LOST, CARRIED]),
+        ("right neighbours forgotten", "        np.add.at(dx, (..., j), t * g)\n", "", [MISSING, SUMMED, PARTLY]),
+        ("left neighbours forgotten", "        np.add.at(dx, (..., i), (1 - t) * g)\n", "", [MISSING, SUMMED]),
+        ("weights exchanged", "(..., j), t * g", "(..., j), (1 - t) * g", [WRONG_TERM, MISSING, EXTRA, SLIP, REORDERED, PARTLY]),
+        ("weights left out", "(1 - t) * g)", "g)", [WRONG_TERM, MISSING, EXTRA, PARTLY, SLIP, CARRIED]),
+    ],
+    "PixelShuffle": [
+        ("rows and columns exchanged", "(0, 1, 3, 5, 2, 4)", "(0, 1, 5, 3, 2, 4)", [REORDERED, SHIFTED]),
+        ("forward's order again", "(0, 1, 3, 5, 2, 4)", "(0, 1, 4, 2, 5, 3)", [REORDERED, SHIFTED]),
+        ("reshaped alone", "return parts.transpose(0, 1, 3, 5, 2, 4).reshape(shape)", "return g.reshape(shape)", [REORDERED, SHIFTED]),
+        ("channels outside in", "g.reshape(n, c // 4, h, 2, w, 2)", "g.reshape(n, c // 4, 2, h, 2, w)", [REORDERED, SHIFTED]),
+    ],
+    "AlphaDropout": [
+        ("mask forgotten", "a * k * g", "a * g", [PARTLY, EXTRA, SLIP]),
+        ("scale forgotten", "a * k * g", "k * g", [FACTOR]),
+        ("mask inverted", "a * k * g", "a * ~k * g", [PARTLY, REORDERED, SLIP, WRONG_TERM]),
     ],
     "Normalize": [
         ("projection forgotten", "(g - y * (g * y).sum(-1, keepdims=True))", "g", [MISSING, CARRIED]),
