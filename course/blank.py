@@ -1,9 +1,9 @@
 """Make blanks in a file, handgrad's or your own, and a task of it.
 
-A target is a ready set (mlp, layers, losses, optimizers), FILE:Class.method or FILE:function. What stands between the
-lines `# BEGIN SOLUTION` and `# END SOLUTION` of a function becomes a blank, or else its whole body. Where a constructor
-needs arguments, they go in brackets: 'mylayers.py:Scale(3).backward'. Where inputs of shape 4,3 do not fit, --shape
-says what does, once for each input: --shape 5,3 --shape "5<3", the latter for integers below 3.
+A target is a ready set (mlp, layers, conv, norms, losses, optimizers), FILE:Class.method or FILE:function. What stands
+between the lines `# BEGIN SOLUTION` and `# END SOLUTION` of a function becomes a blank, or else its whole body. Where a
+constructor needs arguments, they go in brackets: 'mylayers.py:Scale(3).backward'. Where inputs of shape 4,3 do not fit,
+--shape says what does, once for each input: --shape 5,3 --shape "5<3", the latter for integers below 3.
 
 The task goes to one folder, and the solution to another, which `python -m course grade --solution` needs.
 """
@@ -23,7 +23,7 @@ import numpy as np
 
 from .gradients import NAMES
 from .new import HOME, README, handout, write_folder
-from .parts import Part, find, part_of
+from .parts import Part, find, inherited, part_of
 from .runner import Runner, RunnerError
 from .sets import SETS
 from .sheet import Sheet
@@ -165,8 +165,10 @@ def blanked(source: str, parts: list[Part]) -> str:
         lines[begin:end] = [f"{indent}...  # fill this in\n"]
         source = "".join(lines)
         if part.kind == "module":
-            for owner in (part.name, part.blank.partition(".")[0]):
-                source = _without_gradients(source, owner)
+            method = part.blank.rpartition(".")[2]
+            for node in ast.parse(source).body:
+                if isinstance(node, ast.ClassDef) and inherited(source, node.name, method) == part.blank:
+                    source = _without_gradients(source, node.name)
     return source
 
 

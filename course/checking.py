@@ -44,7 +44,7 @@ def form_of(source: str) -> str:
 
 
 def check(filling: Fillable, sheet: Sheet, rng: np.random.Generator) -> list[Verdict]:
-    """Return the verdict on each gradient, from J back to x; where all are right, also one on the whole, if it is not.
+    """Return the verdict on each gradient, from J back to x; one more where forward is not what it was.
 
     Example:
         >>> from .filling import Filling
@@ -64,20 +64,31 @@ def check(filling: Fillable, sheet: Sheet, rng: np.random.Generator) -> list[Ver
         answers = [ask(point) for point in points]
         verdicts.append(judge(sheet, blank, points, answers, filling.lines[name], ask))
     if all(verdict.state == "right" for verdict in verdicts):
-        verdicts += _of_the_whole(filling, sheet.point(rng))
+        return _together(filling, sheet.point(rng), verdicts)
     return verdicts
 
 
-def _of_the_whole(filling: Fillable, point: Arrays) -> list[Verdict]:
-    """Say what is wrong where all lines are right, and forward or backward is not."""
+def _together(filling: Fillable, point: Arrays, verdicts: list[Verdict]) -> list[Verdict]:
+    """Return the verdicts on lines that are right each, once forward and backward have been run as a whole."""
     found, line = filling.together({name: point[name] for name in LEAVES}), min(filling.lines.values())
-    if isinstance(found, StatementError):
-        return [Verdict("all", "wrong", str(found), found.line)]
-    names = (*COMPUTED, *RETURNED)
-    wrong = [name for name in names if not is_right(dict(found or {}).get(name), np.asarray(point[name]))]
-    if not wrong:
-        return []
-    if wrong[0] in COMPUTED:
-        return [Verdict("all", "wrong", f"forward gives another {wrong[0]}: leave it as it was handed out", line)]
-    text = f"each line is right by itself, and backward still returns a wrong {wrong[0]}: is it returned in its place, "
-    return [Verdict("all", "wrong", f"{text}and is no array changed in place that another name stands for too?", line)]
+    if not isinstance(found, dict):
+        text = (
+            f"right by itself, but {found}"
+            if isinstance(found, StatementError)
+            else "forward and backward give nothing"
+        )
+        return [Verdict(verdict.name, "wrong", text, line) for verdict in verdicts]
+    wrong = {name for name in (*COMPUTED, *RETURNED) if not is_right(found.get(name), np.asarray(point[name]))}
+    if changed := [name for name in COMPUTED if name in wrong]:
+        text = f"forward gives another {changed[0]}: leave it as it was handed out"
+        return [*verdicts, Verdict("all", "wrong", text, line)]
+    text = (
+        "right by itself, but backward returns something else: is it returned in its place, and is no array changed in "
+    )
+    text += "place that another name stands for too?"
+    return [
+        Verdict(verdict.name, "wrong", text, verdict.line or filling.lines[verdict.name])
+        if verdict.name in wrong
+        else verdict
+        for verdict in verdicts
+    ]

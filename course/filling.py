@@ -64,9 +64,8 @@ class Filling:
             gradients = self.surroundings["backward"](*(leaves[name].copy() for name in LEAVES), *nodes)
             return found | dict(zip(RETURNED, gradients, strict=True))
         except Exception as error:  # a student's code raises anything
-            return StatementError(
-                f"{function} cannot be run: {type(error).__name__}: {error}", self.backward.tree.lineno
-            )
+            text = f"{function} cannot be run: {type(error).__name__}: {error}".rstrip(": ")
+            return StatementError(text, self.backward.tree.lineno)
 
 
 def kind_of(value: Any) -> str:

@@ -101,7 +101,7 @@ def part_of(source: str, file: str, target: str, inputs: tuple[str, ...], origin
     inputs = inputs or ("4,3",)
     owner, _, method = target.rpartition(".") if target.count(".") and not target.endswith(")") else ("", "", target)
     name, args, kwargs = called(owner or method)
-    blank = _inherited(source, name, method) if owner else name
+    blank = inherited(source, name, method) if owner else name
     if find(source, blank) is None:
         raise ValueError(f"{file} has no {blank}; it has {', '.join(functions(source)) or 'no function'}")
     if not owner:
@@ -114,8 +114,13 @@ def part_of(source: str, file: str, target: str, inputs: tuple[str, ...], origin
     return Part(file, blank, kind, name, args, kwargs, inputs, names=names, origin=origin)
 
 
-def _inherited(source: str, name: str, method: str) -> str:
-    """Return "Class.method" for the class of a text that a class has a method from, which may be itself."""
+def inherited(source: str, name: str, method: str) -> str:
+    """Return "Class.method" for the class of a text that a class has a method from, which may be itself.
+
+    Example:
+        >>> inherited("class A:\\n    def f(self): ...\\nclass B(A): ...", "B", "f")
+        'A.f'
+    """
     classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
     waiting = [name]
     while waiting:

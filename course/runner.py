@@ -22,7 +22,7 @@ from .statements import StatementError
 HOME = Path(__file__).resolve().parents[1]
 SECONDS = 3.0  # for one answer
 START = 4  # times as long, for a hand-in to be imported
-MEMORY = 2**31  # bytes; NumPy alone reserves a few hundred MB of addresses
+MEMORY = 2**30  # bytes; NumPy alone reserves a few hundred MB of addresses
 FILE_SIZE = 2**20  # bytes of a file that a hand-in writes, and of a file of a hand-in
 ENDS = 2  # a hand-in that has not answered so often is asked no more
 

@@ -19,6 +19,16 @@ SETS: dict[str, list[tuple[str, str, tuple[str, ...]]]] = {
         ("nn/layers/activation.py", "LogSoftmax(1).backward", (TABLE,)),
         ("nn/layers/linear.py", "Linear(3, 2).backward", (TABLE,)),
     ],
+    "conv": [
+        ("nn/layers/conv.py", "Conv2d(2, 3, 3).backward", ("2,2,5,6",)),
+        ("nn/layers/max_pool.py", "MaxPool2d(2, 1).backward", ("2,2,4,5",)),
+        ("nn/layers/avg_pool.py", "AvgPool2d(2, 1).backward", ("2,2,4,5",)),
+    ],
+    "norms": [
+        ("nn/layers/layer_norm.py", "LayerNorm(3).backward", (TABLE,)),
+        ("nn/layers/layer_norm.py", "RMSNorm(3).backward", (TABLE,)),
+        ("nn/layers/norm.py", "GroupNorm(2, 4).backward", ("3,4,5",)),
+    ],
     "losses": [
         ("nn/losses/regression.py", "HalfSquaredLoss().backward", (TABLE, TABLE)),
         ("nn/losses/regression.py", "MSELoss().backward", (TABLE, TABLE)),

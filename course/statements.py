@@ -41,11 +41,20 @@ class StatementError(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """A top statement: its tree, its code, the names that it gives a value or writes into, and those that it reads."""
+    """A top statement.
+
+    Attributes:
+        tree: its syntax tree.
+        code: the same to be run.
+        bound: the names that it gives a value, or into whose array it writes.
+        touched: these, and what it may change by calling a method or a function.
+        read: the names whose values it uses.
+    """
 
     tree: ast.stmt
     code: CodeType
     bound: frozenset[str]
+    touched: frozenset[str]
     read: frozenset[str]
 
 
@@ -121,23 +130,31 @@ class Statements:
         stop = min((self.first[end] for end in ends if self.first.get(end, -1) > start), default=len(self.steps))
         settled = {key: value for key, value in given.items() if key != name and self.first.get(key, stop) <= start}
         namespace = {**(surroundings or {}), **{key: copy.copy(value) for key, value in variables.items()}}
+        wanted = self._wanted(name, stop, settled)
         for number, step in enumerate(self.steps[:stop]):
-            changed = step.bound & settled.keys()
-            needed = step.bound & set().union(*(later.read for later in self.steps[number + 1 : stop]))
-            if not changed or needed - settled.keys():  # it does something else than what is known already
+            if number in wanted:
                 try:
                     exec(step.code, namespace)
                 except Exception as error:  # a student's line raises anything
                     if name in step.bound and _is_blank(step.tree):
                         return ...
-                    if name in step.bound:
-                        text = explained(error, step.tree, namespace)
-                        if isinstance(error, NameError) and self.first.get(error.name or "", -1) >= number:
-                            text += " yet: it is computed further down"
-                        raise StatementError(text, self._line(error, step)) from error
-                changed = frozenset(settled)  # it may have written into any of them
-            namespace.update({key: copy.copy(settled[key]) for key in changed if self.first[key] <= number})
+                    text = explained(error, step.tree, namespace)
+                    if isinstance(error, NameError) and self.first.get(error.name or "", -1) >= number:
+                        text += " yet: it is computed further down"
+                    raise StatementError(text, self._line(error, step)) from error
+            for key, value in settled.items():
+                if self.first[key] == number or (number in wanted and self.first[key] < number):
+                    namespace[key] = copy.copy(value)  # the statement may have written into any of them
         return namespace.get(name)
+
+    def _wanted(self, name: str, stop: int, settled: Collection[str]) -> set[int]:
+        """Return which statements before `stop` have a part in the value of a name, where some names are settled."""
+        names, wanted = {name}, set()
+        for number in reversed(range(stop)):
+            if self.steps[number].touched & names:
+                wanted.add(number)
+                names |= self.steps[number].read - set(settled)
+        return wanted
 
     def values(
         self, variables: Mapping[str, Any], surroundings: Mapping[str, Any], replaced: Mapping[str, Any] | None = None
@@ -171,21 +188,35 @@ def _before_return(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _step(statement: ast.stmt, filename: str) -> Step:
-    code = compile(ast.Module([statement], []), filename, "exec")
+    """Return a statement as a step.
+
+    Raises:
+        LookupError: for one that can be run inside a function alone.
+    """
+    try:
+        code = compile(ast.Module([statement], []), filename, "exec")
+    except SyntaxError as error:
+        raise LookupError(f"line {error.lineno}: {error.msg}; keep one return, at the end of the function") from None
+    bound = _bound(statement)
+    calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+    touched = bound | {_root(node.func) for node in calls if isinstance(node.func, ast.Attribute)}
+    if isinstance(statement, ast.Expr):
+        touched |= {_root(argument) for node in calls for argument in node.args}
     read = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    return Step(statement, code, frozenset(_bound(statement)), frozenset(read))
+    return Step(statement, code, frozenset(bound), frozenset(touched), frozenset(read))
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """Return the names that a statement gives a value, or into whose array it writes."""
-    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-        return {statement.name}
     names = set()
     for node in ast.walk(statement):
         if isinstance(node, ast.Name | ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store):
             names.add(_root(node))
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.Call):
-            names.update(_root(keyword.value) for keyword in node.keywords if keyword.arg == "out")
+            names |= {_root(keyword.value) for keyword in node.keywords if keyword.arg == "out"}
             if ast.unparse(node.func).rpartition(".")[2] in IN_PLACE and node.args:
                 names.add(_root(node.args[0]))
     return names - {""}
@@ -219,6 +250,8 @@ def explained(error: Exception, statement: ast.stmt, namespace: dict[str, Any]) 
         >>> explained(ValueError("mismatch"), tree, {"a": np.ones((2, 3)), "b": np.ones((2, 1))})
         'a @ b cannot be computed: a has shape (2, 3) and b has shape (2, 1)'
     """
+    if isinstance(error, MemoryError):
+        return "it needs more memory than it may have"
     if isinstance(error, NameError):
         return f"there is no {error.name} there" if error.name else str(error)
     for node in reversed(list(ast.walk(statement))):  # the inner ones first

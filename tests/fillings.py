@@ -174,6 +174,60 @@ ROWS = [
     ("dx", "(dz1 @ W0).sum(0)", r"shape \(3,\).*summed"),
 ]
 
+# The whole of backward, in columns, as others write it.
+WHOLE = [
+    """    r = z3 - y
+    dz3 = r
+    n3, n2 = W2.shape
+    db2 = np.zeros_like(b2)
+    for i in range(n3):
+        db2[i] = dz3[i]
+    dW2 = np.zeros(W2.shape)
+    for i in range(n3):
+        for j in range(n2):
+            dW2[i, j] = dz3[i, 0] * a2[j, 0]
+    da2 = np.zeros_like(a2)
+    for j in range(n2):
+        for i in range(n3):
+            da2[j] += W2[i, j] * dz3[i]
+    dz2 = da2.copy()
+    mask = z2 <= 0
+    dz2[mask] = 0
+    db1 = dz2
+    rows = []
+    for i in range(len(dz2)):
+        rows.append(dz2[i] * a1.ravel())
+    dW1 = np.stack(rows)
+    def relu_back(g, z):
+        return g * (z > 0)
+    da1 = W1.T.dot(dz2)
+    dz1 = relu_back(da1, z1)
+    db0 = dz1.copy()
+    dW0 = np.empty_like(W0)
+    np.dot(dz1, x.T, out=dW0)
+    dx = np.zeros_like(x)
+    dx += W0.T @ dz1
+""",
+    """    import numpy as anp
+    dz3 = anp.subtract(z3, y)
+    db2, dW2 = dz3, dz3 @ a2.T
+    da2 = W2.T @ dz3
+    if True:
+        dz2 = np.zeros_like(z2)
+        for i, v in enumerate(z2):
+            if v > 0:
+                dz2[i] = da2[i]
+    db1 = 1 * dz2
+    dW1 = dz2 @ a1.T; da1 = W1.T @ dz2
+    dz1 = da1
+    dz1 = dz1 * (z1 > 0)
+    dW0 = dz1 @ x.T
+    db0 = dz1
+    with np.errstate(all="ignore"):
+        dx = W0.T @ dz1
+""",
+]
+
 
 def filled(source, name, text):
     """Return a solution with another right side, or with other lines, for one gradient."""

@@ -133,6 +133,8 @@ def test_markers_leave_the_rest_and_a_layers_equations_do_not_give_it_away(here)
 # A slip in each set, and what is said of it.
 IN_SETS = {
     "layers": ("activation.py", "g * (y != 0)", "g * (y == 0)", "ReLU.backward"),
+    "conv": ("conv.py", "+= weight_gradient(", "+= 2 * weight_gradient(", "Convolution.backward"),
+    "norms": ("layer_norm.py", "dx = q - x * (r * r", "dx = q + x * (r * r", "RMSNorm.backward"),
     "losses": ("regression.py", "return 2 * g * r", "return g * r", "MSELoss.backward"),
     "optimizers": ("sgd.py", 'g + group["weight_decay"] * w', 'g - group["weight_decay"] * w', "SGD.update"),
 }
@@ -143,8 +145,9 @@ def test_a_ready_set_is_handed_out_and_graded(here, name):
     assert main(["blank", name]) == 0
     file, right, wrong, blank = IN_SETS[name]
     handed_out, solution = here / name, here / f"{name}-solution"
-    count = sum(path.read_text().count("...  # fill this in") for path in handed_out.glob("*.py"))
-    assert count == len(SETS[name])
+    texts = [path.read_text() for path in handed_out.glob("*.py")]
+    assert sum(text.count("...  # fill this in") for text in texts) == len(SETS[name])
+    assert name == "optimizers" or not re.findall(r"(?m)^ {8}d[xW](?:\[.*\])? \+?= .*d[yq]\b", "".join(texts))
     shutil.copytree(solution, here / "hand-in")
     tests = graded(solution, (solution / file).read_text(), file)
     assert {test["status"] for test in tests.values()} == {"passed"} and len(tests) == len(SETS[name])
@@ -188,7 +191,7 @@ def test_the_sheet_is_a_ready_set_too(here, capsys):
         (["blank", "nowhere.py:f"], "there is no file nowhere.py"),
         (
             ["blank", "layer"],
-            "expected one of the sets mlp, layers, losses, optimizers, or FILE:Class.method, got layer",
+            "expected one of the sets mlp, layers, conv, norms, losses, optimizers, or FILE:Class.method, got layer",
         ),
         (["blank", "mylayers.py:mean_of_rows", "--shape", "a"], 'expected a shape such as "4,3"'),
         (["blank", "mylayers.py:mean_of_rows", "--folder", "."], ". is there already, and nothing is overwritten"),
