@@ -64,9 +64,9 @@ from .layers.norm import GroupNorm as GroupNorm
 from .layers.batch_norm import InstanceNorm1d as InstanceNorm1d
 from .layers.batch_norm import InstanceNorm2d as InstanceNorm2d
 from .layers.batch_norm import InstanceNorm3d as InstanceNorm3d
-from .layers.norm import LayerNorm as LayerNorm
+from .layers.layer_norm import LayerNorm as LayerNorm
 from .layers.response_norm import LocalResponseNorm as LocalResponseNorm
-from .layers.norm import RMSNorm as RMSNorm
+from .layers.layer_norm import RMSNorm as RMSNorm
 
 # Lazy layers
 from .layers.lazy_norm import LazyBatchNorm1d as LazyBatchNorm1d

@@ -57,28 +57,6 @@ CROSS_ENTROPY = """
     m = sum(v[n, c, ...] * s[n, c, ...], n, c, ...) if indices else L.size
     df[n, c, ...] = dL[n, ...] * (sum(t[n, j, ...], j) * p[n, c, ...] - t[n, c, ...])
 """
-CONV2D = """
-    q = pad(x, p)
-    H, K = q.shape[-2], q.shape[-1]
-    O, C, U, V = W.shape
-    i = range((H - d[0]*(U - 1) - 1)//s[0] + 1)
-    j = range((K - d[1]*(V - 1) - 1)//s[1] + 1)
-    y[..., o, i, j] = b[o] + sum(W[o, c, u, v] * q[..., o//(O//g)*C + c, s[0]*i + d[0]*u, s[1]*j + d[1]*v], c, u, v)
-    dq[..., o//(O//g)*C + c, s[0]*i + d[0]*u, s[1]*j + d[1]*v] += W[o, c, u, v] * dy[..., o, i, j]
-    dW[o, c, u, v] += q[..., o//(O//g)*C + c, s[0]*i + d[0]*u, s[1]*j + d[1]*v] * dy[..., o, i, j]
-    db[o] += dy[..., o, i, j]
-    dx = crop(dq, p)
-"""
-CONV_TRANSPOSE2D = """
-    C, O, U, V = W.shape
-    H, K = x.shape[-2], x.shape[-1]
-    z = zeros(x.shape[0], O, s[0]*(H - 1) + U, s[1]*(K - 1) + V)
-    z[n, o, s[0]*i + u, s[1]*j + v] += W[c, o, u, v] * x[n, c, i, j]
-    y[n, o, a, e] = z[n, o, a, e] + b[o]
-    dx[n, c, i, j] += W[c, o, u, v] * dy[n, o, s[0]*i + u, s[1]*j + v]
-    dW[c, o, u, v] += x[n, c, i, j] * dy[n, o, s[0]*i + u, s[1]*j + v]
-    db[o] += dy[n, o, a, e]
-"""
 MAX_POOL2D = """
     q = pad(x, p, -inf)
     H, W = q.shape[-2], q.shape[-1]
@@ -211,11 +189,6 @@ CUMULATIVE_SUM = """
 """
 
 
-def conv(F, t):
-    stride, padding, dilation, groups = t["s"], t["p"], t["d"], t["g"]
-    return F.conv2d(t["x"], t["W"], t["b"], stride, padding, dilation, groups)
-
-
 def lstm(F, t):
     import torch  # needed by this twin alone
 
@@ -254,8 +227,6 @@ def masked(rng):
     return drawn({"M": mask}, Q=(2, 3, 2), K=(2, 4, 2), V=(2, 4, 3))(rng)
 
 
-PLAIN = {"p": (0, 0), "s": (1, 1), "d": (1, 1), "g": 1}
-ODD = {"p": (1, 2), "s": (2, 1), "d": (1, 2), "g": 1}
 POOL = {"p": (1, 1), "k": (3, 2), "s": (2, 1), "d": (1, 2)}
 W3 = np.array([0.5, 1.0, 2.0])
 GATES = {"W": (8, 3), "U": (8, 2), "b": 8, "r": 8}
@@ -268,11 +239,6 @@ STATEMENTS = [
     Statement("CrossEntropy", CROSS_ENTROPY, with_target(lambda rng: rng.integers(3, size=4), (4, 3)), ("f",), cross_entropy, ("L",)),
     Statement("CrossEntropy-all", CROSS_ENTROPY, with_target(lambda rng: rng.integers(3, size=(4, 2)), (4, 3, 2), w=W3, e=0.1, ignored=1), ("f",), cross_entropy, ("L",)),
     Statement("CrossEntropy-shares", CROSS_ENTROPY, with_target(lambda rng: rng.dirichlet(np.ones(3), 4), (4, 3), w=W3, e=0.2, indices=False), ("f",), cross_entropy, ("L",)),
-    Statement("Conv2d", CONV2D, drawn(PLAIN, x=(2, 2, 4, 3), W=(3, 2, 2, 2), b=3), ("x", "W", "b"), conv),
-    Statement("Conv2d-settings", CONV2D, drawn(ODD, x=(2, 2, 5, 4), W=(3, 2, 3, 2), b=None), ("x", "W"), conv),
-    Statement("Conv2d-groups", CONV2D, drawn(ODD | {"g": 2}, x=(1, 4, 5, 4), W=(6, 2, 3, 2), b=6), ("x", "W", "b"), conv),
-    Statement("Conv2d-unbatched", CONV2D, drawn(PLAIN, x=(2, 4, 3), W=(3, 2, 2, 2), b=3), ("x", "W", "b"), conv),
-    Statement("ConvTranspose2d", CONV_TRANSPOSE2D, drawn({"s": (2, 1)}, x=(2, 3, 3, 2), W=(3, 2, 2, 3), b=2), ("x", "W", "b"), lambda F, t: F.conv_transpose2d(t["x"], t["W"], t["b"], t["s"])),
     Statement("MaxPool2d", MAX_POOL2D, drawn(POOL, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.max_pool2d(t["x"], t["k"], t["s"], t["p"], t["d"])),
     Statement("AvgPool2d", AVG_POOL2D, drawn(POOL, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.avg_pool2d(t["x"], t["k"], t["s"], t["p"])),
     Statement("AdaptiveAvgPool2d", ADAPTIVE_AVG_POOL2D, drawn({"size": (3, 2)}, x=(2, 2, 5, 4)), ("x",), lambda F, t: F.adaptive_avg_pool2d(t["x"], t["size"])),

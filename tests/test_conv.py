@@ -1,10 +1,12 @@
 """Convolutions beyond their rows in the table: refused settings and inputs, sizes, first values."""
 
+import dataclasses
 import math
 import re
 
 import numpy as np
 import pytest
+from faults.conv import PLANTED
 
 import nn
 from nn.layers import convolution
@@ -130,20 +132,23 @@ def test_output_size_is_given_as_in_pytorch():
         y = down(x)
         assert up(y, output_size=x.shape).shape == up(y, sides).shape == up(y, np.array(sides)).shape == x.shape
         assert up(y[0], output_size=list(sides)).shape == up(y[0], x.shape[1:]).shape == x.shape[1:]
-        assert up.backward(np.ones((2, *sides))).shape == y.shape[1:]
+        dx, of_the_size = up.backward(np.ones((2, *sides)))
+        assert dx.shape == y.shape[1:] and of_the_size is None
     y = np.ones((1, 3, 3, 3))
     assert up(y).shape == up(y, None).shape == (1, 2, 7, 7)
     for size, text in [
         ((6, 7), r"output_size from \(7, 7\) to \(8, 8\) for an input of shape \(1, 3, 3, 3\), got \(6, 7\)"),
         ((7, 9), r"output_size from \(7, 7\) to \(8, 8\)"),
-        ((7,), r"output_size to be one integer or 2, got \[7\]"),
+        ((7,), r"output_size to be one integer or 2, got \(7,\)"),
         ((2, 7, 7), "output_size to be one integer or 2"),
     ]:
         with pytest.raises(ValueError, match=text):
             up(y, output_size=size)
-    with pytest.raises(TypeError, match=r"output_size\[0\] to be an integer, got 7.0"):
-        up(y, (7.0, 7))
+    for size in ((7.0, 7), np.array([7.0, 7.0]), np.array(0.5), "77", [[7, 7]]):
+        with pytest.raises((TypeError, ValueError), match="ConvTranspose2d expects output_size"):
+            up(y, size)
     assert nn.gradcheck(up, y, np.array([8, 7]))
+    assert "ConvTranspose2d" in nn.record(up, y, np.array([8, 7])).to_text()
 
 
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
@@ -169,7 +174,7 @@ def test_a_transposed_convolution_is_a_convolutions_gradient():
     x = rng.normal(size=(2, 4, 7, 5))
     g = rng.normal(size=down(x).shape)
     np.testing.assert_allclose(down.backward(g), up(g, x.shape), rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(up.backward(x), down(x), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(up.backward(x)[0], down(x), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(up.weight.grad, down.weight.grad, rtol=1e-12, atol=1e-14)
 
 
@@ -187,3 +192,23 @@ def test_a_batch_is_computed_in_blocks(stride, monkeypatch):
     monkeypatch.setattr(convolution, "_BLOCK", 700)  # two samples, or three
     for value, expected in zip((convolve(x, W, steps), *all_three()[1:]), whole, strict=True):
         np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_planted_mistakes_are_caught_and_named():
+    named = [mistake for mistake in PLANTED if mistake.kinds]
+    assert len(named) > 0.9 * len(PLANTED)
+    for mistake in named:
+        kinds = {fault.kind for fault in mistake.report().faults}
+        assert kinds and kinds <= set(mistake.kinds), f"{mistake.name} is taken for {kinds}"
+
+
+def test_planted_mistakes_without_a_name_are_caught():
+    for mistake in PLANTED:
+        assert mistake.kinds or not mistake.report(), mistake.name
+
+
+@pytest.mark.parametrize("build", dict.fromkeys(mistake.build for mistake in PLANTED))
+def test_without_their_mistakes_the_layers_are_right(build):
+    mistake = next(mistake for mistake in PLANTED if mistake.build is build)
+    assert dataclasses.replace(mistake, new=mistake.old).report()

@@ -209,7 +209,16 @@ def built(rng: Rng) -> tuple[str, nn.Module, list[Any], list[str]]:
     """Return a row of the table: its name, its module, inputs for it, and the names of the modules in it."""
     case = choice(rng, ROWS)
     module = case.build()
-    return case.name, module, list(case.draw(rng)), [type(part).__name__ for part in module.modules()]
+    return case.name, module, list(case.draw(rng)), [name for part in module.modules() for name in names_of(type(part))]
+
+
+def names_of(kind: type[nn.Module]) -> list[str]:
+    """Return the names under which an error may speak of a module.
+
+    Python's own, for a wrong number of arguments, name the class that defines the method: where layers share one, it is
+    that of their base.
+    """
+    return [base.__name__ for base in kind.__mro__ if base not in (nn.Module, nn.Loss, object)]
 
 
 def module_state(module: nn.Module) -> Any:
@@ -228,10 +237,18 @@ def inputs(rng: Rng) -> Attack:
         place = rng.integers(len(values))
         values[place] = spoil_array(rng, values[place])
     call = lambda: module(*values)  # noqa: E731
-    counted = any(p.kind is p.POSITIONAL_OR_KEYWORD for p in inspect.signature(module.forward).parameters.values())
     return Attack(
-        f"{name} of {short(values)}", call, names, lambda: module_state(module), must_fail=way < 2 and counted
+        f"{name} of {short(values)}", call, names, lambda: module_state(module), must_fail=not takes(module, values)
     )
+
+
+def takes(module: nn.Module, values: list[Any]) -> bool:
+    """Tell whether a module may be called with so many inputs."""
+    try:
+        inspect.signature(module.forward).bind(*values)
+    except TypeError:
+        return False
+    return True
 
 
 def upstream(rng: Rng) -> Attack:
@@ -293,7 +310,7 @@ def settings(rng: Rng) -> Attack:
             made(*values)
 
     text = ", ".join([*map(short, arguments), *(f"{key}={short(item)}" for key, item in named.items())])
-    return Attack(f"{kind.__name__}({text})", make_and_use, [kind.__name__, "generator"])
+    return Attack(f"{kind.__name__}({text})", make_and_use, [*names_of(kind), "generator"])
 
 
 def states(rng: Rng) -> Attack:

@@ -12,7 +12,7 @@ from .. import init
 from ..module import Module
 from ..parameter import Parameter
 from ..settings import arguments_text, choice, flag, floating_dtype, integer, integers
-from .convolution import Steps, convolve, convolve_backward, weight_gradient
+from .convolution import Steps, columns_to_keep, convolve, convolve_backward, weight_gradient
 from .window import MODES, pad, pad_backward
 
 Sizes = int | tuple[int, ...]  # one for each axis; an integer means all of them
@@ -147,17 +147,18 @@ class Convolution(SlidingKernel):
         x = self._checked(x)
         self._check_size(x)
         q = pad(self._batch(x), self.padding_widths, self.padding_mode)
-        y = convolve(q, self.weight.data, self._steps)
+        columns = columns_to_keep(q, self.weight.data, self._steps)
+        y = convolve(q, self.weight.data, self._steps, columns)
         self._add_bias(y)
         y = y if x.ndim == y.ndim else y[0]
-        self.save_for_backward(q, x.shape, output=y)
+        self.save_for_backward(q, columns, x.shape, output=y)
         return y
 
     def backward(self, grad_output: ArrayLike) -> np.ndarray | None:
         g = self._batch(self.upstream(grad_output))
-        q, shape = self.saved()
+        q, columns, shape = self.saved()
         W, widths = self.weight.data, self.padding_widths
-        self.weight.grad += weight_gradient(g, q, W, self._steps)
+        self.weight.grad += weight_gradient(g, q, W, self._steps, columns)
         self._add_bias_gradient(g)
         if not self.needs_input_grad:
             return None

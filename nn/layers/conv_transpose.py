@@ -62,7 +62,7 @@ class TransposedConvolution(SlidingKernel):
         self._draw(self.out_channels // self.groups, self.in_channels, bias, dtype, generator)
 
     def __call__(self, x: ArrayLike, output_size: Sequence[int] | None = None) -> Any:
-        return super().__call__(x) if output_size is None else super().__call__(x, output_size)
+        return super().__call__(x, *([] if output_size is None else [output_size]))
 
     def forward(self, x: ArrayLike, output_size: Sequence[int] | None = None) -> np.ndarray:
         x = self._checked(x)
@@ -71,12 +71,12 @@ class TransposedConvolution(SlidingKernel):
         y = convolve_backward(batch, self.weight.data, self._steps, sizes, self.padding)
         self._add_bias(y)
         y = y if x.ndim == y.ndim else y[0]
-        self.save_for_backward(batch, x.shape, output=y)
+        self.save_for_backward(batch, x.shape, output_size is not None, output=y)
         return y
 
-    def backward(self, grad_output: ArrayLike) -> np.ndarray | None:
+    def backward(self, grad_output: ArrayLike) -> Any:
         g = self._batch(self.upstream(grad_output))
-        x, shape = self.saved()
+        x, shape, is_sized = self.saved()
         W = self.weight.data
         # The gradient of all that the kernels reach: nothing comes from what padding has cropped, or output_padding
         # has added.
@@ -84,7 +84,8 @@ class TransposedConvolution(SlidingKernel):
         dz = widen(g, [(p, n - p - m) for n, p, m in axes])
         self.weight.grad += weight_gradient(x, dz, W, self._steps)
         self._add_bias_gradient(g)
-        return convolve(dz, W, self._steps).reshape(shape) if self.needs_input_grad else None
+        dx = convolve(dz, W, self._steps).reshape(shape) if self.needs_input_grad else None
+        return (dx, None) if is_sized else dx  # a gradient for each input; a size has none
 
     def _output_sizes(self, x: np.ndarray, output_size: Sequence[int] | None) -> list[int]:
         """Return the sizes of the output's axes, which may be asked for where a stride leaves a choice."""
@@ -94,8 +95,9 @@ class TransposedConvolution(SlidingKernel):
         if output_size is None:
             sizes = [n + extra for n, extra in zip(least, self.output_padding, strict=True)]
         else:
-            wanted = list(output_size) if isinstance(output_size, Sequence | np.ndarray) else [output_size] * dims
-            wanted = wanted[x.ndim - dims :] if len(wanted) == x.ndim else wanted
+            wanted = output_size.tolist() if isinstance(output_size, np.ndarray) else output_size
+            if isinstance(wanted, list | tuple) and len(wanted) == x.ndim:  # a whole shape
+                wanted = wanted[-dims:]
             sizes = list(integers(self, "output_size", wanted, dims))
             most = [n + s - 1 for n, s in zip(least, self.stride, strict=True)]
             if any(not low <= n <= high for n, low, high in zip(sizes, least, most, strict=True)):

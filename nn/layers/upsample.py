@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -137,9 +138,11 @@ class Upsample(Module):
         self.scale_factor: float | tuple[float, ...] | None = None
         if isinstance(scale_factor, list | tuple):
             factors = enumerate(scale_factor)
-            self.scale_factor = tuple(number(self, f"scale_factor[{k}]", factor, above=0) for k, factor in factors)
+            self.scale_factor = tuple(
+                number(self, f"scale_factor[{k}]", factor, above=0, below=math.inf) for k, factor in factors
+            )
         elif scale_factor is not None:
-            self.scale_factor = number(self, "scale_factor", scale_factor, above=0)
+            self.scale_factor = number(self, "scale_factor", scale_factor, above=0, below=math.inf)
         self.mode = choice(self, "mode", mode, *MODES)
         self.align_corners = None if align_corners is None else flag(self, "align_corners", align_corners)
         self.recompute_scale_factor = (
