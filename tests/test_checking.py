@@ -125,7 +125,7 @@ ROWS = {case.name: (case.build, case.draw) for case in CASES} | {f"textbook {k}"
 @pytest.mark.parametrize("name", ROWS)
 def test_nothing_correct_is_accused(name):
     build, draw = ROWS[name]
-    for seed in range(20):
+    for seed in range(6):  # `verify.py --seeds 1000` does more
         rng = np.random.default_rng([seed, *name.encode()])
         module = build()
         for p in module.parameters():

@@ -17,7 +17,7 @@ X = np.ones((4, 2))
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("MaxUnpool9d", "; PyTorch has MaxUnpool"),
+        ("MultiheadAttentions", "; PyTorch has MultiheadAttention"),
         ("Transformer", "yet: docs/from_pytorch.md tells"),
         ("functional", r"write nn\.ReLU\(\)\(x\) for F\.relu\(x\)"),
         ("ModuleList", "assign a plain list or dict of modules to an attribute"),

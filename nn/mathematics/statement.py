@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,6 +53,12 @@ def attribute_values(module: Stated) -> dict[str, Any]:
     return {symbol: v.data if isinstance(v, Parameter | Buffer) else v for symbol, v in values.items()}
 
 
+def _does_without(module: Any, count: int) -> bool:
+    """Tell whether forward can be called with so many inputs, since it has defaults for the others."""
+    parameters = list(inspect.signature(module.forward).parameters.values())[count:]
+    return all(parameter.default is not parameter.empty for parameter in parameters)
+
+
 class Statement:
     """A module's equations, run for one call: first forward, then `backward`.
 
@@ -88,10 +95,11 @@ class Statement:
             raise EquationError(f"{module!r} expects equations to be a text of lines, got {type(text).__name__}")
         if not text.strip():
             raise EquationError(f"{module!r} states no equations")
-        if len(self.inputs) != len(inputs):
-            raise EquationError(f"{module!r} states equations of {', '.join(self.inputs)}, got {len(inputs)} inputs")
-        left_out = dict.fromkeys(module.input_symbols[len(inputs) :])
-        given = {**self.attributes, **left_out, **dict(zip(self.inputs, map(_array, inputs), strict=True))}
+        left_out = module.input_symbols[len(inputs) :]
+        if len(self.inputs) != len(inputs) or (left_out and not _does_without(module, len(inputs))):
+            symbols = ", ".join(module.input_symbols or self.inputs)
+            raise EquationError(f"{module!r} states equations of {symbols}, got {len(inputs)} inputs")
+        given = {**self.attributes, **dict.fromkeys(left_out), **dict(zip(self.inputs, map(_array, inputs), strict=True))}
         if generator is None:
             generator = copy.deepcopy(default_generator(getattr(module, "generator", None)))
         self._walker = Walker(given, default_generator(generator))
