@@ -77,6 +77,8 @@ class Statement:
         array([0., 4.])
     """
 
+    walker = Walker  # what runs the lines
+
     def __init__(
         self, module: Stated, inputs: tuple[Any, ...], generator: np.random.Generator | int | None = None
     ) -> None:
@@ -93,7 +95,7 @@ class Statement:
         given = {**self.attributes, **dict(zip(self.inputs, map(_array, inputs), strict=True))}
         if generator is None:
             generator = copy.deepcopy(default_generator(getattr(module, "generator", None)))
-        self._walker = Walker(given, default_generator(generator))
+        self._walker = self.walker(given, default_generator(generator))
         with self._named():
             self.outputs = output_names(module, len(inputs))
             forward, self._backward = halves(parse(text))

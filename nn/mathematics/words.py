@@ -1,7 +1,8 @@
-"""The words of the language: each is one entry that knows how it is run and how it is shown.
+"""The words of the language: each is one entry that knows how it is run, how it is shown and how it is lowered to C.
 
-A word is shown by a function of the notation (text, LaTeX or MathML) and its arguments, which are trees. A new word is
-a new entry, and nothing else.
+A word is shown by a function of the notation (text, LaTeX or MathML) and its arguments, which are trees. It is lowered
+by a text in C, or, where it is about whole arrays, by a function of `Entries`, arrays that are given by their entries:
+what stands where in the result. A new word is a new entry, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ class Word(NamedTuple):
         show: of a notation and the argument trees; None writes the word as a function, name(arguments).
         arity: how many arguments it has; 0 for any number.
         elementwise: whether each entry of the result comes of the same entries of the arguments.
+        lower: of an elementwise word its text in C, with the arguments in the braces and {f} behind the functions of
+            math.h, which have an f there in single precision; of a reduction what it starts from, and how an entry
+            joins in; of others a function of Entries and settings. None where nn/lowering knows it by name.
     """
 
     run: Callable
     show: Callable[[Any, list[ast.expr]], Any] | None = None
     arity: int = 0
     elementwise: bool = False
+    lower: str | tuple[str, str] | Callable | None = None
 
 
 def rows(x: np.ndarray) -> np.ndarray:
@@ -84,31 +89,114 @@ def called(name: str) -> Callable[[Any, list[ast.expr]], Any]:
     return lambda notation, args: notation.function(name, args)
 
 
+# ---- the same on Entries
+
+
+def crop_entries(x: Any, widths: Any) -> Any:
+    """Return the entries of `crop`."""
+    sides = _sides(x, widths)
+    shape = [size - before - after for size, (before, after) in zip(x.shape, sides, strict=True)]
+    return x.moved(shape, lambda *i: [at + before for at, (before, _) in zip(i, sides, strict=True)])
+
+
+def pad_entries(x: Any, widths: Any, value: float = 0) -> Any:
+    """Return the entries of `pad`."""
+    sides = _sides(x, widths)
+    shape = [before + size + after for size, (before, after) in zip(x.shape, sides, strict=True)]
+
+    def at(*indices: Any) -> Any:
+        entry = x.at(*(i - before for i, (before, _) in zip(indices, sides, strict=True)))
+        for i, size, (before, after) in zip(indices, x.shape, sides, strict=True):
+            if after:
+                entry = x.chosen(i < before + size, entry, float(value))
+            if before:
+                entry = x.chosen(i >= before, entry, float(value))
+        return entry
+
+    return type(x)(shape, at)
+
+
+def _sides(x: Any, widths: Any) -> list[tuple[int, int]]:
+    """Return how much is added or cut off before and after each axis."""
+    each = [(int(w[0]), int(w[-1])) if isinstance(w, list | tuple) else (int(w), int(w)) for w in _listed(widths)]
+    return [(0, 0)] * (x.ndim - len(each)) + each
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def flatten_entries(x: Any, start: int, end: int) -> Any:
+    """Return the entries of `flatten`."""
+    shape = x.shape or (1,)
+    start, end = start % len(shape), end % len(shape)
+    return x.reshape((*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def split_entries(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Any]:
+    """Return the entries of `split`."""
+    axis %= x.ndim
+    lengths = [x.shape[axis] // parts] * parts if isinstance(parts, int) else list(parts)
+    found, start = [], 0
+    for length in lengths:
+        shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
+        found.append(x.moved(shape, lambda *i, s=start: [at + s if k == axis else at for k, at in enumerate(i)]))
+        start += length
+    return found
+
+
+def join_entries(*arguments: Any) -> Any:
+    """Return the entries of `join`."""
+    *arrays, axis = arguments
+    axis %= arrays[0].ndim
+    shape = list(arrays[0].shape)
+    shape[axis] = sum(each.shape[axis] for each in arrays)
+
+    def at(*indices: Any) -> Any:
+        end = shape[axis]
+        entry = None
+        for each in reversed(arrays):
+            start = end - each.shape[axis]
+            here = each.at(*(i - start if k == axis else i for k, i in enumerate(indices)))
+            entry = here if entry is None else each.chosen(indices[axis] < end, here, entry)
+            end = start
+        return entry
+
+    return type(arrays[0])(shape, at)
+
+
+def move_entries(x: Any, source: int, destination: int) -> Any:
+    """Return the entries of `move`."""
+    order = list(range(x.ndim))
+    order.insert(destination % x.ndim, order.pop(source % x.ndim))
+    return x.moved([x.shape[axis] for axis in order], lambda *i: [i[order.index(axis)] for axis in range(x.ndim)])
+
+
 # fmt: off
 WORDS: dict[str, Word] = {
     # entry by entry
-    "abs": Word(np.abs, lambda notation, args: notation.between("|", args[0], "|"), arity=1, elementwise=True),
-    "exp": Word(np.exp, arity=1, elementwise=True),
-    "log": Word(np.log, arity=1, elementwise=True),
-    "maximum": Word(np.maximum, called("max"), arity=2, elementwise=True),
-    "minimum": Word(np.minimum, called("min"), arity=2, elementwise=True),
-    "sigmoid": Word(lambda x: 1 / (1 + np.exp(-np.asarray(x))), called("σ"), arity=1, elementwise=True),
-    "sign": Word(np.sign, arity=1, elementwise=True),
-    "sqrt": Word(np.sqrt, lambda notation, args: notation.square_root(args[0]), arity=1, elementwise=True),
-    "tanh": Word(np.tanh, arity=1, elementwise=True),
-    "where": Word(np.where, lambda notation, args: notation.choice(*args), arity=3, elementwise=True),
+    "abs": Word(np.abs, lambda notation, args: notation.between("|", args[0], "|"), 1, True, "fabs{f}({0})"),
+    "exp": Word(np.exp, None, 1, True, "exp{f}({0})"),
+    "log": Word(np.log, None, 1, True, "log{f}({0})"),
+    "maximum": Word(np.maximum, called("max"), 2, True, "larger({0}, {1})"),
+    "minimum": Word(np.minimum, called("min"), 2, True, "smaller({0}, {1})"),
+    "sigmoid": Word(lambda x: 1 / (1 + np.exp(-np.asarray(x))), called("σ"), 1, True, "(1 / (1 + exp{f}(-({0}))))"),
+    "sign": Word(np.sign, None, 1, True, "sign({0})"),
+    "sqrt": Word(np.sqrt, lambda notation, args: notation.square_root(args[0]), 1, True, "sqrt{f}({0})"),
+    "tanh": Word(np.tanh, None, 1, True, "tanh{f}({0})"),
+    "where": Word(np.where, lambda notation, args: notation.choice(*args), 3, True, "({0} ? {1} : {2})"),
     # whole arrays
-    "crop": Word(crop),
-    "flatten": Word(flatten),
-    "join": Word(join),
+    "crop": Word(crop, lower=crop_entries),
+    "flatten": Word(flatten, lower=flatten_entries),
+    "join": Word(join, lower=join_entries),
     "len": Word(len, arity=1),
-    "move": Word(np.moveaxis),
-    "pad": Word(pad),
+    "move": Word(np.moveaxis, lower=move_entries),
+    "pad": Word(pad, lower=pad_entries),
     "random": Word(lambda shape, generator: generator.random(shape), arity=1),  # the walker adds its generator
     "range": Word(range, arity=1),
-    "rows": Word(rows, first, arity=1),
-    "softmax": Word(softmax, lambda notation, args: notation.function("softmax", args[:1])),
-    "split": Word(split),
+    "rows": Word(rows, first, arity=1, lower=lambda x: x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))),
+    "softmax": Word(softmax, lambda notation, args: notation.function("softmax", args[:1]), lower=lambda x, axis: x.softmax(axis)),
+    "split": Word(split, lower=split_entries),
     "zeros": Word(lambda *shape: np.zeros(shape[0] if isinstance(shape[0], tuple) else shape)),
 }
 # fmt: on
@@ -133,11 +221,11 @@ def _norm(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
 
 REDUCTIONS: dict[str, Word] = {
     "argmax": Word(_argmax, lambda notation, args: notation.over("argmax", *args)),
-    "max": Word(np.max, lambda notation, args: notation.over("max", *args)),
-    "min": Word(np.min, lambda notation, args: notation.over("min", *args)),
+    "max": Word(np.max, lambda notation, args: notation.over("max", *args), lower=("-INFINITY", "larger({0}, {1})")),
+    "min": Word(np.min, lambda notation, args: notation.over("min", *args), lower=("INFINITY", "smaller({0}, {1})")),
     "norm": Word(_norm, lambda notation, args: notation.between("‖", args[0], "‖")),
-    "prod": Word(np.prod, lambda notation, args: notation.over("∏", *args)),
-    "sum": Word(np.sum, lambda notation, args: notation.over("∑", *args)),
+    "prod": Word(np.prod, lambda notation, args: notation.over("∏", *args), lower=("1", "{0} * {1}")),
+    "sum": Word(np.sum, lambda notation, args: notation.over("∑", *args), lower=("0", "{0} + {1}")),
 }
 
 METHODS = ("sum", "max", "min", "mean", "reshape")
