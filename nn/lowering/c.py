@@ -15,7 +15,6 @@ from .expression import (
     Number,
     Operation,
     Reduction,
-    Setting,
     Size,
     children,
     free_indices,
@@ -41,9 +40,10 @@ HELPERS = {
 
 @dataclass(frozen=True)
 class Dialect:
-    """How numbers are written: `real` is the C type, "float" or "double"."""
+    """How numbers are written: `real` is the C type, "float" or "double", and `name` what the text calls it."""
 
     real: str = "float"
+    name: str = "T"
 
     @property
     def suffix(self) -> str:
@@ -53,7 +53,7 @@ class Dialect:
     def number(self, value: float | Affine) -> str:
         """Return a constant."""
         if isinstance(value, Affine):
-            return f"(T){value}"
+            return f"({self.name}){value}"
         if value != value:
             return "NAN"
         if value in (float("inf"), -float("inf")):
@@ -116,6 +116,9 @@ class NestWriter:
 
     def variable(self, value: Expression, text: str, is_real: bool = True) -> None:
         """Put a value into a variable, for whatever reads it later."""
+        if re.fullmatch(r"[vs]\d+", text):  # it stands in a variable already
+            self.locals[value] = text
+            return
         name = f"v{self._count}"
         self._count += 1
         self.line(f"const {'T' if is_real else 'long'} {name} = {text};")
@@ -160,7 +163,9 @@ class NestWriter:
         for index, size in node.indices:
             self.open(index, size)
         self._inside(node)
-        self.line(f"{name} = {step.format(name, self.text(node.body, real=True))};")
+        value = self.text(node.body, real=True)
+        added = step.removeprefix("{0} + ")
+        self.line(f"{name} += {value};" if added == "{1}" else f"{name} = {step.format(name, value)};")
         for _ in node.indices:
             self.close()
         self.locals = {**outer, node: name}
@@ -197,9 +202,8 @@ class NestWriter:
         text = ""
         for size, place in zip(shape, places, strict=True):
             here = self.text(place, real=False)
-            text = here if not text else f"({text}) * {size}" + ("" if here == "0" else f" + {here}")
-            if text == "0":
-                text = ""
+            before = "" if text in ("", "0") else f"{text if re.fullmatch(r'\w+', text) else f'({text})'} * {size}"
+            text = " + ".join(filter(None, [before, "" if here == "0" else here])) or "0"
         return text or "0"
 
     def text(self, node: Expression, real: bool) -> str:
@@ -212,12 +216,10 @@ class NestWriter:
                     return self.dialect.number(value)
                 return str(value)
             case Index(name=name):
-                return f"(T){name}" if real else name
-            case Setting(name=name):
-                return f"(T){name}"
+                return f"({self.dialect.name}){name}" if real else name
             case Load(array=array, shape=shape, places=places):
                 text = f"{array}[{self.offset(shape, places)}]"
-                return f"(T){text}" if real and not self.arrays[array].is_real else text
+                return f"({self.dialect.name}){text}" if real and not self.arrays[array].is_real else text
             case Operation(name="**", arguments=(base, Number(value=2))) if base.is_real:
                 return f"square({self.text(base, True)})"
             case Operation(name="where", arguments=(test, a, b)):
@@ -225,11 +227,11 @@ class NestWriter:
                 return f"({parts[0]} ? {parts[1]} : {parts[2]})"
             case Operation(name=name, arguments=arguments):
                 if not node.is_real and real and name not in (">", ">=", "<", "<=", "==", "!="):
-                    return f"(T){self.text(node, False)}"
+                    return f"({self.dialect.name}){self.text(node, False)}"
                 inner = any(each.is_real for each in arguments) or name not in OPERATORS or name in ("/", "**")
                 template = OPERATORS.get(name) or WORDS[name].lower
                 text = str(template).format(*(self.text(each, inner) for each in arguments), f=self.dialect.suffix)
-                return f"(T){text}" if real and not node.is_real else text
+                return f"({self.dialect.name}){text}" if real and not node.is_real else text
         raise TypeError(f"{node} stands where it was not computed")
 
 
@@ -262,7 +264,7 @@ def nest_function(
     body = writer.write()
     stored = {store.array for store in nest.stores} & writer.in_memory
     text = "\n".join(body)
-    used = [each for each in arrays if f"{each}[" in text]
+    used = [each for each in arrays if re.search(rf"\b{each}\[", text)]
     declared = [
         f"{'' if each in stored else 'const '}{'T' if arrays[each].is_real else 'int'} *restrict {each}"
         for each in used

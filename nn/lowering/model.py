@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +12,10 @@ from ..graph import Call, Graph, Node, leaves, placed
 from ..mathematics.statement import Statement
 from ..module import Module
 from ..parameter import Buffer, Parameter
-from .expression import Entries, LoweringError, elementwise, loaded, operation, scalar
+from .expression import Entries, LoweringError, elementwise, operation, scalar
 from .fusion import fused
 from .lines import LineLowering, Shapes
 from .program import Builder, Program
-
-Draw = Callable[[Builder, Module, str], Callable[[Iterable[int]], Entries]]
 
 
 class _Outlines(Statement):
@@ -65,13 +63,22 @@ class ModelLowering:
         gradients: what is to be computed: "none", "parameters", or "all", which are those of the inputs too.
         upstream: whether the caller gives the gradients of the outputs; else they are ones.
         draw: "input" makes random numbers an input, "generator" draws them where they are needed.
+        frozen: paths of parameters whose gradients are not wanted.
     """
 
-    def __init__(self, graph: Graph, gradients: str = "none", upstream: bool = False, draw: str = "input") -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        gradients: str = "none",
+        upstream: bool = False,
+        draw: str = "input",
+        frozen: Collection[str] = (),
+    ) -> None:
         self.graph = graph
         self.gradients = gradients
         self.upstream = upstream
         self.draw = draw
+        self.frozen = frozen
         self.builder = Builder()
         self.entries: dict[Node, Entries] = {}
         self.names: dict[Node, str] = {}
@@ -194,7 +201,7 @@ class ModelLowering:
             if any(node in terms for node in call.results):
                 self._go_back(call, terms)
         for node in self.graph.nodes:
-            if node.kind == "parameter" or (node.kind == "data" and self.gradients == "all" and node in terms):
+            if (node.kind == "parameter" and node.path not in self.frozen) or (node.kind == "data" and self.gradients == "all" and node in terms):
                 target = self.builder.declare(f"d{self.names[node]}", node.shape, True, "gradient")
                 self.builder.assign(target, self._total(terms.get(node, []), node))
 
@@ -231,6 +238,3 @@ class ModelLowering:
         for symbol, node in nodes.items():
             if f"d{symbol}" in lowering.names and node.value.dtype.kind == "f":
                 terms.setdefault(node, []).append(lowering.names[f"d{symbol}"])
-
-
-__all__ = ["Lowered", "ModelLowering", "loaded"]

@@ -121,8 +121,14 @@ class Builder:
         self.items.append(Recurrence(index, count, backwards, tuple(inner)))
 
     def stored(self, entries: Entries, hint: str = "v") -> Entries:
-        """Return an array in memory with the entries: the one that it is, or a new one."""
-        return entries if entries.array else self.store(entries, hint)
+        """Return an array in memory with the entries: the one that they are, or a new one."""
+        if entries.array:
+            return entries
+        indices = [Index(f"?{axis}") for axis in range(entries.ndim)]
+        entry = entries.at(*indices)
+        if isinstance(entry, Load) and entry.shape == entries.shape and list(entry.places) == indices:
+            return loaded(entry.array, entries.shape, entry.is_real)  # another name for it
+        return self.store(entries, hint)
 
     def store(self, entries: Entries, hint: str = "v") -> Entries:
         """Store entries into a new array, and return that."""
