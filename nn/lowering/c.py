@@ -202,7 +202,8 @@ class NestWriter:
         text = ""
         for size, place in zip(shape, places, strict=True):
             here = self.text(place, real=False)
-            before = "" if text in ("", "0") else f"{text if re.fullmatch(r'\w+', text) else f'({text})'} * {size}"
+            front = text if text.isidentifier() or text.isdigit() else f"({text})"
+            before = "" if text in ("", "0") else f"{front} * {size}"
             text = " + ".join(filter(None, [before, "" if here == "0" else here])) or "0"
         return text or "0"
 

@@ -274,10 +274,10 @@ class CFile:
         named = self._argument_names(lowered)
         given = ", ".join(["n", *(named[name] for name in lowered.inputs), "target"])
         updates = [
-            f"    rule{kind}({size}, setting{number}, weights + {start}, weight_gradients + {start}"
+            f"    {rule}({size}, setting{number}, weights + {start}, weight_gradients + {start}"
             + "".join(f", {name}{number}" for name in state)
             + ");"
-            for number, (kind, start, size, state) in enumerate(self._updates)
+            for number, (rule, start, size, state) in enumerate(self._updates)
         ]
         head = f"{self.real} train_step({arguments})"
         self.functions.append([
@@ -294,17 +294,13 @@ class CFile:
 
     def _rules(self) -> None:
         """Write the optimizer's rule, and what it keeps of each run of parameters."""
-        self._updates: list[tuple[int, int, int, list[str]]] = []
-        kinds: dict[str, int] = {}
+        self._updates: list[tuple[str, int, int, list[str]]] = []
         for number, (index, run) in enumerate(self._runs()):
             group = self.optimizer.param_groups[index]
             states = [self._state_of(p) for p in run]
             fresh = self.optimizer.init_state(np.zeros(1), group)
             rule = Rule(self.optimizer, group, fresh)
-            function = rule.function("rule?", self.code.dialect)
-            if function.text not in kinds:
-                kinds[function.text] = len(kinds)
-                self._tables.append(function.text.replace("rule?", f"rule{kinds[function.text]}") + "\n")
+            function = self.code.add("rule", rule.function("?", self.code.dialect))
             size = sum(p.data.size for p in run)
             start = self.places[next(path for path, p in self._parameters.items() if p is run[0])]
             values = {"t": states[0]["step"], **numbers_of(self.optimizer.defaults, group)}
@@ -314,7 +310,7 @@ class CFile:
                 kept = np.concatenate([np.ravel(s.get(name, np.zeros(p.data.size))) for s, p in zip(states, run)])
                 inside = f" = {{\n    {numbers(kept.astype(self.example.dtype), self.code.dialect)}\n}}" * bool(kept.any())
                 self._tables.append(f"static T {name}{number}[{size}]{inside};\n")
-            self._updates.append((kinds[function.text], start, size, rule.state))
+            self._updates.append((function.name, start, size, rule.state))
             self._declare_setting(number, rule, group)
 
     def _declare_setting(self, number: int, rule: Rule, group: Mapping[str, Any]) -> None:

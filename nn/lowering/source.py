@@ -73,14 +73,18 @@ class Source:
                 yield from self._lines(item.items, program, kept, where, indent + 1)
                 yield margin + "}"
                 continue
-            function = self._writer("?", item, program.arrays, kept, self.dialect)
-            known = self._nests.get(function.text)
-            if known is None:
-                name = f"nest{len(self._nests)}"
-                written = Function(name, function.text.replace(" ?(", f" {name}(", 1), function.arguments, function.steps)
-                known = self._nests[function.text] = written
+            known = self.add("nest", self._writer("?", item, program.arrays, kept, self.dialect))
             arguments = ["n", *known.steps, *(where[each] for each in known.arguments)]
             yield f"{margin}{known.name}({', '.join(arguments)});"
+
+    def add(self, kind: str, function: Function) -> Function:
+        """Return a function under a name of its own; one that says the same as another is that other one."""
+        known = self._nests.get(function.text)
+        if known is None:
+            name = f"{kind}{sum(f.name.startswith(kind) for f in self._nests.values())}"
+            text = function.text.replace(" ?(", f" {name}(", 1)
+            known = self._nests[function.text] = Function(name, text, function.arguments, function.steps)
+        return known
 
     def text(self) -> list[str]:
         """Return the definitions of all nests, with the helpers that they need before them."""
