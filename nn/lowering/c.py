@@ -258,10 +258,15 @@ def helpers(texts: Iterable[str], dialect: Dialect) -> list[str]:
 
 
 def nest_function(
-    name: str, nest: Nest, arrays: Mapping[str, Array], in_memory: Iterable[str], dialect: Dialect
+    name: str,
+    nest: Nest,
+    arrays: Mapping[str, Array],
+    in_memory: Iterable[str],
+    dialect: Dialect,
+    kind: type[NestWriter] = NestWriter,
 ) -> Function:
-    """Return the function of a nest."""
-    writer = NestWriter(nest, arrays, in_memory, dialect)
+    """Return the function of a nest, which a writer of a kind writes."""
+    writer = kind(nest, arrays, in_memory, dialect)
     body = writer.write()
     stored = {store.array for store in nest.stores} & writer.in_memory
     text = "\n".join(body)

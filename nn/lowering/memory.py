@@ -8,6 +8,9 @@ from .expression import Affine, Expression, Load, Size, children
 from .program import Array, Item, Nest, Program, Recurrence, all_nests
 
 
+INNER = ("temporary", "copy")  # the roles of arrays that the caller does not see
+
+
 def size_at(size: Size, n: int) -> int:
     """Return a size for a batch size."""
     return size.at(n) if isinstance(size, Affine) else size
@@ -57,7 +60,7 @@ def lifetimes(program: Program) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     for step, item in enumerate(program.items):
         for name in sorted(_touched(item) & kept):
-            if program.arrays[name].role == "temporary":
+            if program.arrays[name].role in INNER:
                 found[name] = (found.get(name, (step, step))[0], step)
     return found
 

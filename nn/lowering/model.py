@@ -42,7 +42,8 @@ class Lowered(NamedTuple):
         inputs, outputs: the arrays of the model's inputs and outputs, in order.
         target: the array of the target; "" without a loss.
         parameters: the path of each parameter, by its array; its gradient's array has a d in front.
-        values: what buffers and constants hold, by array.
+        values: of buffers and constants, by array: the path of the module, and the attribute.
+        constants: what they held.
         draws: the arrays of random numbers, each with the path of the module that draws it.
     """
 
@@ -51,7 +52,8 @@ class Lowered(NamedTuple):
     outputs: list[str]
     target: str
     parameters: dict[str, str]
-    values: dict[str, np.ndarray]
+    values: dict[str, tuple[str, str]]
+    constants: dict[str, np.ndarray]
     draws: dict[str, str]
 
 
@@ -82,7 +84,8 @@ class ModelLowering:
         self.builder = Builder()
         self.entries: dict[Node, Entries] = {}
         self.names: dict[Node, str] = {}
-        self.values: dict[str, np.ndarray] = {}
+        self.values: dict[str, tuple[str, str]] = {}
+        self.constants: dict[str, np.ndarray] = {}
         self.draws: dict[str, str] = {}
         self._buffers: dict[tuple[str, str], Entries] = {}
         self._calls: dict[Call, tuple[_Outlines, LineLowering]] = {}
@@ -113,7 +116,8 @@ class ModelLowering:
             names,
             (kinds["target"] or [""])[0],
             {self.names[node]: node.path for node in self.graph.nodes if node.kind == "parameter"},
-            {name: value for name, value in self.values.items() if name in program.arrays},
+            {name: place for name, place in self.values.items() if name in program.arrays},
+            {name: value for name, value in self.constants.items() if name in program.arrays},
             {name: path for name, path in self.draws.items() if name in program.arrays},
         )
 
@@ -133,7 +137,7 @@ class ModelLowering:
     # ---- one call
 
     def _forward(self, call: Call) -> None:
-        module = call.module if call.note else call.before
+        module = call.before
         name = placed(module, call.path)
         inputs = [node for node in leaves(call.inputs)]
         if call.note or len(inputs) != len(call.inputs):
@@ -143,6 +147,9 @@ class ModelLowering:
             return
         if not module.equations_of(len(inputs)).strip():
             raise LoweringError(f"{name} has no lowering: it states no equations")
+        after = [buffer.data for buffer in call.module.buffers()]
+        if not all(map(np.array_equal, after, [buffer.data for buffer in module.buffers()])):
+            raise LoweringError(f"{name} has no lowering: its forward changes a buffer, which no equation states")
         hollow = tuple(np.broadcast_to(np.zeros((), node.value.dtype), node.shape) for node in inputs)
         try:
             statement = _Outlines(module, hollow)
@@ -174,7 +181,8 @@ class ModelLowering:
         if key not in self._buffers:
             array = value.data if isinstance(value, Buffer) else value
             entries = self.builder.declare("k", array.shape, array.dtype.kind == "f", "constant")
-            self.values[entries.array] = array
+            self.values[entries.array] = key
+            self.constants[entries.array] = array
             self._buffers[key] = entries
         return self._buffers[key]
 

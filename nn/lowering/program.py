@@ -40,7 +40,7 @@ class Array:
         shape: its sizes.
         is_real: whether it holds real numbers, not integers.
         role: "temporary", or what it is to the caller: "input", "target", "random", "parameter", "gradient", "buffer",
-            "constant" or "output".
+            "constant" or "output"; or "copy", of another array with its axes in another order.
     """
 
     name: str
