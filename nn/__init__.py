@@ -68,7 +68,7 @@ from .serialization import save as save
 from . import init as init
 from . import utils as utils
 
-# What proves and explains models is loaded when it is first asked for: it is as much code as all the rest, and who
+# What proves, explains and lowers models is loaded when it is first asked for: it is as much code as all the rest, and who
 # trains a net need not wait for it.
 if TYPE_CHECKING:
     # Proof
@@ -78,6 +78,10 @@ if TYPE_CHECKING:
     # The computing graph
     from .graph import record as record
     from .graph import trace as trace
+
+    # To C
+    from .lowering import compile as compile
+    from .lowering import export_c as export_c
 
     # Mathematics as data
     from .mathematics.columns import column_equations as column_equations
@@ -91,6 +95,8 @@ _ASKED_FOR = {
     "GradcheckError": "checking",
     "record": "graph",
     "trace": "graph",
+    "compile": "lowering",
+    "export_c": "lowering",
     "column_equations": "mathematics.columns",
     "evaluate_equations": "mathematics.statement",
     "to_latex": "mathematics.notation",

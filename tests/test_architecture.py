@@ -24,7 +24,7 @@ TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path)) f
 
 # A module of nn, or a folder of them, imports only from floors above its own line. Tools look at modules, which know
 # none of them; they alone may import one another.
-TOOLS = {"checking", "graph", "inspection", "serialization", "utils", "__main__"}
+TOOLS = {"checking", "graph", "inspection", "lowering", "serialization", "utils", "__main__"}
 FLOORS = (
     {"pytorch"},
     {"archive", "files", "parameter", "passes", "numeric", "shapes", "texttable", "tree"},
