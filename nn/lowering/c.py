@@ -268,9 +268,9 @@ def nest_function(
     """Return the function of a nest, which a writer of a kind writes."""
     writer = kind(nest, arrays, in_memory, dialect)
     body = writer.write()
-    stored = {store.array for store in nest.stores} & writer.in_memory
+    stored = {store.array for store in nest.stores} & writer.in_memory | set(nest.scratch)
     text = "\n".join(body)
-    used = [each for each in arrays if re.search(rf"\b{each}\[", text)]
+    used = [each for each in arrays if re.search(rf"\b{each}\b", text)]
     declared = [
         f"{'' if each in stored else 'const '}{'T' if arrays[each].is_real else 'int'} *restrict {each}"
         for each in used

@@ -13,7 +13,7 @@ from ..files import whole_file
 
 # Sums may be taken in any order, so that they can be taken by vectors; NaN and infinity stay what they are.
 FLAGS = (
-    *("-std=c99", "-O3", "-march=native", "-shared", "-fPIC", "-ffp-contract=fast", "-fno-math-errno"),
+    *("-std=gnu99", "-O3", "-march=native", "-shared", "-fPIC", "-ffp-contract=fast", "-fno-math-errno"),
     *("-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros", "-freciprocal-math"),
 )
 SHOWN = 5  # lines of what a compiler complains of
@@ -45,7 +45,7 @@ def load_library(text: str) -> ctypes.CDLL:
     compiler = find_compiler()
     if compiler is None:
         raise CompilerError("there is no C compiler: install clang or gcc, or name one in the environment variable CC")
-    text = f"/* {compiler} {' '.join(FLAGS)} {_machine()} */\n{text}"
+    text = f"/* {compiler} {' '.join(FLAGS)} {processor()} */\n{text}"
     folder = cache_folder()
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -60,7 +60,7 @@ def load_library(text: str) -> ctypes.CDLL:
     return ctypes.CDLL(f"{base}.so")
 
 
-def _machine() -> str:
+def processor() -> str:
     """Return what code for one's own processor depends on."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:

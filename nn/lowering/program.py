@@ -40,7 +40,7 @@ class Array:
         shape: its sizes.
         is_real: whether it holds real numbers, not integers.
         role: "temporary", or what it is to the caller: "input", "target", "random", "parameter", "gradient", "buffer",
-            "constant" or "output"; or "copy", of another array with its axes in another order.
+            "constant" or "output"; or "panel", to work in.
     """
 
     name: str
@@ -67,10 +67,11 @@ class Store:
 
 @dataclass(frozen=True)
 class Nest:
-    """Loops, one inside another, with what is stored in the innermost."""
+    """Loops, one inside another, with what is stored in the innermost, and arrays to work in."""
 
     indices: tuple[tuple[str, Size], ...]
     stores: tuple[Store, ...]
+    scratch: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

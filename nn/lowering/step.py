@@ -16,7 +16,7 @@ from ..random import default_generator
 from ..settings import number
 from ..utils import clip_grad_norm_
 from .c import Dialect
-from .compiler import CompilerError, load_library
+from .compiler import CompilerError, load_library, processor
 from .example import Example
 from .expression import LoweringError
 from .limits import limits
@@ -24,7 +24,7 @@ from .memory import plan, size_at
 from .model import Lowered
 from .rule import Rule, numbers_of
 from .source import HEAD, Source
-from .tiles import tiled_function, with_columns
+from .tiles import tile_shape, tiled_function, vector_type, with_panels
 
 CODE = """\
 double gradients(long n, void *const *a) {
@@ -201,7 +201,9 @@ class _Ready:
         check_scalar(lowered, owner.criterion)
         self.rows = example.rows
         self.lowered = lowered
-        self.program = with_columns(lowered.program)
+        self.dialect = Dialect("double" if self.dtype == np.float64 else "float")
+        self.is_wide = "avx512f" in processor()
+        self.program = with_panels(lowered.program, tile_shape(self.is_wide).columns(self.dialect))
         self.limits = [(lowered.inputs + [lowered.target]).index(name) for name in limits(self.program)]
         self.largest = [size_at(size, 1) for size in limits(self.program).values()]
         self.names = list(self.program.arrays)
@@ -251,7 +253,7 @@ class _Ready:
     # ---- the code
 
     def _source(self) -> str:
-        code = Source(Dialect("double" if self.dtype == np.float64 else "float"), tiled_function)
+        code = Source(self.dialect, tiled_function(self.is_wide))
         where = {
             name: f"({'T' if array.is_real else 'int'} *)a[{number}]"
             for number, (name, array) in enumerate(self.program.arrays.items())
@@ -267,7 +269,7 @@ class _Ready:
         self.settings = len(next(iter(self.rules.values())).settings) if self.rules else 1
         body = CODE.replace("@gradients", "\n".join([*calls, f"    return *{loss};"]))
         body = body.replace("@rules", "\n".join(rules))
-        head = [HEAD, f"typedef {code.dialect.real} T;", f"enum {{ ARRAYS = {self.width}, SETTINGS = {self.settings} }};"]
+        head = [HEAD, f"typedef {code.dialect.real} T;", vector_type(self.is_wide), f"enum {{ ARRAYS = {self.width}, SETTINGS = {self.settings} }};"]
         return "\n".join([*head, *code.text(), body])
 
     # ---- the arrays

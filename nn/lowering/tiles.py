@@ -1,164 +1,139 @@
-"""Products in tiles: sums over all of a nest's entries are kept for a few rows and many columns at a time.
+"""Products in tiles: the sums of a few rows and many columns at a time, which stay in the registers of a processor.
 
-A tile of 4 rows and 64 columns stays in the registers of a processor with wide vectors, so that each entry that is read
-serves several products. It needs columns that lie side by side in memory; an array in which they do not is first copied.
+The columns of one factor are first copied side by side, into a panel that all rows then read. Vectors are those of gcc
+and clang, since neither is sure to find them by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from .c import Dialect, Function, NestWriter, nest_function
 from .expression import (
     Expression,
     Index,
     Load,
-    Number,
     Operation,
     Reduction,
     Size,
     free_indices,
     nodes,
-    rebuilt,
+    operation,
     reductions,
     substituted,
 )
-from .program import Array, Item, Nest, Program, Recurrence, Store, all_nests, reads
+from .program import Array, Item, Nest, Program, Recurrence
 
-ROWS, COLUMNS = 4, 64
-
-
-# ---- which nests
+FEWEST_ROWS = 4  # for fewer a panel is not worth while
 
 
-def products(nest: Nest) -> list[Reduction]:
-    """Return the sums that a nest computes for each of its entries; none where it computes others too."""
+class Shape(NamedTuple):
+    """How a tile is made: the bytes of a vector, how many vectors a row has, and how many rows there are.
+
+    The sums must fit in the registers beside a row of the panel: 32 of 64 bytes with AVX-512, 16 of 32 bytes before.
+    """
+
+    vector: int = 64
+    vectors: int = 4
+    rows: int = 6
+
+    def lanes(self, dialect: Dialect) -> int:
+        """Return how many numbers a vector holds."""
+        return self.vector // (8 if dialect.real == "double" else 4)
+
+    def columns(self, dialect: Dialect) -> int:
+        """Return how many columns a tile has."""
+        return self.vectors * self.lanes(dialect)
+
+
+WIDE, NARROW = Shape(64, 4, 6), Shape(32, 2, 6)
+
+
+class Factors(NamedTuple):
+    """A sum over products: the factor that depends on the rows of a tile, and the one that depends on its columns."""
+
+    total: Reduction
+    row: Expression
+    column: Expression
+
+
+class Tiling(NamedTuple):
+    """The index of a nest that counts rows, the one that counts columns, and the sums."""
+
+    row: str
+    column: str
+    sums: list[Factors]
+
+
+def tiling(nest: Nest) -> Tiling | None:
+    """Return how a nest is cut into tiles; None for what is no product of enough rows."""
     every = {name for name, _ in nest.indices}
-    found = reductions(*(store.value for store in nest.stores))
-    whole = [each for each in found if each.name == "sum" and every and free_indices(each) >= every]
-    inner = any(isinstance(part, Reduction) for each in whole for part in nodes(each.body))
-    return [] if inner or len(whole) < len(found) else whole
-
-
-def stride(load: Load, index: str) -> Size | None:
-    """Return how far apart in memory the entries for successive values of an index stand; None where that varies."""
-    found: Size | None = 0
-    for axis, place in enumerate(load.places):
-        if index not in free_indices(place):
-            continue
-        step = _slope(place, index)
-        below = [size for size in load.shape[axis + 1 :] if size != 1]
-        if step is None or found != 0 or (below and not all(isinstance(size, int) for size in below)):
-            return None
-        for size in below:
-            step *= size  # type: ignore[operator]
-        found = step
-    return found
-
-
-def _slope(place: Expression, index: str) -> int | None:
-    match place:
-        case Index():
-            return 1
-        case Operation(name="+" | "-" as sign, arguments=(a, b)):
-            ends = [0 if index not in free_indices(each) else _slope(each, index) for each in (a, b)]
-            if None in ends:
-                return None
-            return ends[0] + ends[1] if sign == "+" else ends[0] - ends[1]  # type: ignore[operator]
-        case Operation(name="*", arguments=(Number(value=int() as factor), b)):
-            inner = _slope(b, index)
-            return None if inner is None else factor * inner
+    totals = reductions(*(store.value for store in nest.stores))
+    if not totals or not all(each.name == "sum" and each.is_real and free_indices(each) >= every for each in totals):
+        return None
+    if any(isinstance(part, Reduction) for each in totals for part in nodes(each.body)):
+        return None
+    names = [name for name, _ in nest.indices]
+    for column in reversed(names):
+        for row in reversed(names):
+            size = dict(nest.indices)[row]
+            if row == column or (isinstance(size, int) and size < FEWEST_ROWS):
+                continue
+            found = [_factors(each, row, column) for each in totals]
+            if None not in found:
+                return Tiling(row, column, found)  # type: ignore[arg-type]
     return None
 
 
-def axes(nest: Nest, sums: list[Reduction]) -> tuple[str, str]:
-    """Return the index of the rows and that of the columns of a nest's tiles; "" for no rows."""
-    names = [name for name, size in nest.indices if size != 1]
-    column = names[-1]
-    for name in reversed(names):
-        loads = [n for each in sums for n in nodes(each.body) if isinstance(n, Load) and name in free_indices(n)]
-        if loads and all(stride(load, name) == 1 for load in loads) and stride(nest.stores[-1].target, name) == 1:
-            column = name
-            break
-    rows = [name for name in names if name != column]
-    for name in reversed(rows):  # better one on which the columns do not depend: these are then read once for all rows
-        loads = [n for each in sums for n in nodes(each.body) if isinstance(n, Load) and column in free_indices(n)]
-        if not any(name in free_indices(load) for load in loads):
-            return name, column
-    return "", column
+def _factors(total: Reduction, row: str, column: str) -> Factors | None:
+    """Return the two factors of a sum over products; None where they depend on both rows and columns."""
+    parts: list[list[Expression]] = [[], []]
+    for factor in _product(total.body):
+        free = free_indices(factor)
+        if row in free and column in free:
+            return None
+        parts[column in free].append(factor)
+    if not all(parts) or not any(row in free_indices(factor) for factor in parts[0]):
+        return None
+    whole = [operation("*", *each) if len(each) == 2 else _multiplied(each) for each in parts]
+    return Factors(total, *whole)
 
 
-# ---- columns side by side
+def _product(node: Expression) -> list[Expression]:
+    if isinstance(node, Operation) and node.name == "*":
+        return [factor for part in node.arguments for factor in _product(part)]
+    return [node]
 
 
-def with_columns(program: Program) -> Program:
-    """Return a program in which products read their columns side by side, from copies where need be."""
+def _multiplied(factors: list[Expression]) -> Expression:
+    first, *rest = factors
+    for factor in rest:
+        first = operation("*", first, factor)
+    return first
+
+
+# ---- panels
+
+
+def with_panels(program: Program, columns: int) -> Program:
+    """Return a program in which each product has memory for the panel of columns that it copies."""
     arrays = dict(program.arrays)
-    return Program(arrays, tuple(_with_columns(program.items, arrays, {})))
 
-
-Copies = dict[tuple[str, int], str]  # of an array with an axis moved to the end, by both
-
-
-def _with_columns(items: Iterable[Item], arrays: dict[str, Array], made: Copies) -> list[Item]:
-    found: list[Item] = []
-    for item in items:
-        written = {store.array for nest in all_nests([item]) for store in nest.stores}
+    def with_panel(item: Item) -> Item:
         if isinstance(item, Recurrence):
-            inner = _with_columns(item.items, arrays, {})
-            first = [step for step in inner if _source(step, arrays) and _source(step, arrays) not in written]
-            found += [*first, replace(item, items=tuple(step for step in inner if step not in first))]
-        else:
-            found += _copied_columns(item, arrays, made)
-        for key in [key for key in made if key[0] in written]:
-            del made[key]
-    return found
+            return replace(item, items=tuple(map(with_panel, item.items)))
+        found = tiling(item)
+        if found is None:
+            return item
+        names = []
+        for each in found.sums:
+            names.append(f"panel{len(arrays)}")
+            arrays[names[-1]] = Array(names[-1], (*(size for _, size in each.total.indices), columns), role="panel")
+        return replace(item, scratch=tuple(names))
 
-
-def _source(item: Item, arrays: Mapping[str, Array]) -> str:
-    """Return what array a nest copies for its columns; "" where it does something else."""
-    is_copy = isinstance(item, Nest) and arrays[item.stores[0].array].role == "copy"
-    return next(iter(reads(item.stores[0].value))) if is_copy else ""
-
-
-def _copied_columns(nest: Nest, arrays: dict[str, Array], made: Copies) -> list[Item]:
-    """Return a nest, behind those that copy what it reads."""
-    sums = products(nest)
-    if not sums:
-        return [nest]
-    _, column = axes(nest, sums)
-    copies: list[Item] = []
-    new: dict[Expression, Expression] = {}
-    for load in {n for each in sums for n in nodes(each.body) if isinstance(n, Load) and column in free_indices(n)}:
-        if stride(load, column) == 1 or Index(column) not in load.places:
-            continue
-        axis = load.places.index(Index(column))
-        if sum(column in free_indices(place) for place in load.places) > 1:
-            continue
-        shape = (*load.shape[:axis], *load.shape[axis + 1 :], load.shape[axis])
-        key = load.array, axis
-        if key not in made or arrays[made[key]].shape != shape:
-            made[key] = f"{load.array}_by{axis}_{len(arrays)}"
-            arrays[made[key]] = Array(made[key], shape, load.is_real, "copy")
-            copies.append(_transposition(load, axis, made[key], shape))
-        places = (*load.places[:axis], *load.places[axis + 1 :], load.places[axis])
-        new[load] = Load(made[key], shape, places, load.is_real)
-    stores = tuple(replace(store, value=_with(store.value, new)) for store in nest.stores)
-    return [*copies, replace(nest, stores=stores)]
-
-
-def _with(node: Expression, new: Mapping[Expression, Expression]) -> Expression:
-    return new[node] if node in new else rebuilt(node, lambda part: _with(part, new))
-
-
-def _transposition(load: Load, axis: int, name: str, shape: tuple[Size, ...]) -> Nest:
-    """Return the nest that copies an array with one axis moved to the end."""
-    indices = [Number(0) if size == 1 else Index(f"i{k}") for k, size in enumerate(shape)]
-    source = (*indices[:axis], indices[-1], *indices[axis:-1])
-    loops = tuple((f"i{k}", size) for k, size in enumerate(shape) if size != 1)
-    value = Load(load.array, load.shape, source, load.is_real)
-    return Nest(loops, (Store(name, shape, tuple(indices), value),))
+    return Program(arrays, tuple(map(with_panel, program.items)))
 
 
 # ---- C
@@ -167,87 +142,149 @@ def _transposition(load: Load, axis: int, name: str, shape: tuple[Size, ...]) ->
 class TileWriter(NestWriter):
     """Writes a nest of products in tiles."""
 
+    shape = WIDE
+
     def write(self) -> list[str]:
         """Return the lines of the function's body."""
-        sums = products(self.nest)
-        if not sums:
+        found = tiling(self.nest) if self.nest.scratch else None
+        if found is None:
             return super().write()
-        rows, column = axes(self.nest, sums)
         sizes = dict(self.nest.indices)
-        outer = [(name, size) for name, size in self.nest.indices if name not in (rows, column)]
-        for name, size in outer:
-            self.open(name, size)
-        for width, start, stop in _parts(sizes[column], COLUMNS):
-            self.open("c", stop, start, COLUMNS if width == str(COLUMNS) else 0)
-            if width == "w":
-                self.line(f"const long w = {stop} - c;")
-            if not rows:
-                self._tile(sums, {}, column, 1, width)
-            else:
-                for height, first, last in _parts(sizes[rows], ROWS, rest_in_ones=True):
-                    self.open("r", last, first, int(height))
-                    self._tile(sums, {rows: "r"}, column, int(height), width)
-                    self.close()
+        for name, size in self.nest.indices:
+            if name not in (found.row, found.column):
+                self.open(name, size)
+        lanes = self.shape.lanes(self.dialect)
+        for width, start, stop in _parts(sizes[found.column], self.shape.columns(self.dialect)):
+            self._block("c", start, stop, width)
+            vectors = -(-int(width) // lanes) if width.isdigit() else self.shape.vectors
+            for panel, each in zip(self.nest.scratch, found.sums, strict=True):
+                self._fill(panel, each, found.column, width, vectors * lanes)
+            for height, first, last in _rows(sizes[found.row], self.shape.rows):
+                self.open("r", last, first, height)
+                self._tile(found, height, vectors, lanes, width)
+                self.close()
             self.close()
         while self.depth > 1:
             self.close()
         return self.lines
 
-    def open(self, name: str, size: Size | str, start: str = "0", step: int = 1) -> None:
-        """Begin a loop; a step of 0 makes it a block in which the index is its start."""
-        if step:
-            super().open(name, size, start, step)
+    def _block(self, name: str, start: str, stop: str, width: str) -> None:
+        """Begin the loop over whole tiles, or a block for what is left behind them."""
+        if width == str(self.shape.columns(self.dialect)):
+            self.open(name, stop, start, int(width))
             return
-        self.line("{")
+        self.line(f"if ({start} < {stop}) {{" if not width.isdigit() else "{")
         self.depth += 1
         self.line(f"const long {name} = {start};")
+        if not width.isdigit():
+            self.line(f"const long {width} = {stop} - {name};")
 
-    def _tile(self, sums: list[Reduction], rows: Mapping[str, str], column: str, height: int, width: str) -> None:
-        room = COLUMNS if not width.isdigit() else int(width)
-        at = [{**{name: f"({r} + {k})" for name, r in rows.items()}, column: "(c + j)"} for k in range(height)]
-        for s in range(len(sums)):
-            for k in range(height):
-                self.line(f"T a{s}_{k}[{room}] = {{0}};")
-        for s, each in enumerate(sums):
-            for index, size in each.indices:
-                self.open(index, size)
+    def _over(self, total: Reduction, body: Callable[[], None]) -> None:
+        """Write loops over the indices of a sum, in which k counts."""
+        self.line("k = 0;")
+        for index, size in total.indices:
+            self.open(index, size)
+        body()
+        self.line("k++;")
+        for _ in total.indices:
+            self.close()
+
+    def _fill(self, panel: str, each: Factors, column: str, width: str, room: int) -> None:
+        """Copy the columns of a tile side by side, and zeros behind them."""
+        if not any("long k;" in line for line in self.lines):
+            self.lines.insert(0, "    long k;")
+
+        def copied() -> None:
             self.open("j", width)
-            for k in range(height):
-                self.line(f"a{s}_{k}[j] += {self.text(_at(each.body, at[k]), real=True)};")
-            for _ in range(len(each.indices) + 1):
-                self.close()
-        for k in range(height):
+            value = self.text(_at(each.column, {column: "(c + j)"}), real=True)
+            self.line(f"{panel}[k * {room} + j] = {value};")
+            self.close()
+            if width != str(room):
+                self.line(f"for (long j = {width}; j < {room}; j++) {panel}[k * {room} + j] = 0;")
+
+        self._over(each.total, copied)
+
+    def _tile(self, found: Tiling, height: int, vectors: int, lanes: int, width: str) -> None:
+        room = vectors * lanes
+        rows = [{found.row: f"(r + {k})"} for k in range(height)]
+        for s, (panel, each) in enumerate(zip(self.nest.scratch, found.sums, strict=True)):
+            names = [[f"a{s}_{k}_{v}" for v in range(vectors)] for k in range(height)]
+            for row in names:
+                self.line(f"V {', '.join(f'{name} = {{0}}' for name in row)};")
+
+            def multiplied(panel: str = panel, each: Factors = each, names: list[list[str]] = names) -> None:
+                for v in range(vectors):
+                    self.line(f"const V b{v} = *(const V *)({panel} + k * {room} + {v * lanes});")
+                for place, row in zip(rows, names, strict=True):
+                    self.line("{")
+                    self.line(f"    const T x = {self.text(_at(each.row, place), real=True)};")
+                    self.line("    " + " ".join(f"{name} += x * b{v};" for v, name in enumerate(row)))
+                    self.line("}")
+
+            self._over(each.total, multiplied)
+            self.line(f"T tile{s}[{height}][{room}];")
+            for k, row in enumerate(names):
+                self.line(" ".join(f"*(V *)(tile{s}[{k}] + {v * lanes}) = {name};" for v, name in enumerate(row)))
+        for k, place in enumerate(rows):
+            at = {**place, found.column: "(c + j)"}
             self.open("j", width)
             before = dict(self.locals)
-            for s, each in enumerate(sums):
-                self.locals[_at(each, at[k])] = f"a{s}_{k}[j]"
+            for s, each in enumerate(found.sums):
+                self.locals[_at(each.total, at)] = f"tile{s}[{k}][j]"
             for store in self.nest.stores:
-                places = tuple(_at(place, at[k]) for place in store.places)
-                self.store(replace(store, places=places, value=_at(store.value, at[k])))
+                places = tuple(_at(p, at) for p in store.places)
+                self.store(replace(store, places=places, value=_at(store.value, at)))
             self.locals = before
             self.close()
+
+
+class NarrowTileWriter(TileWriter):
+    """Writes tiles for processors without AVX-512."""
+
+    shape = NARROW
 
 
 def _at(node: Expression, places: Mapping[str, str]) -> Expression:
     return substituted(node, {name: Index(text) for name, text in places.items()})
 
 
-def _parts(size: Size, most: int, rest_in_ones: bool = False) -> list[tuple[str, str, str]]:
-    """Return into what parts a size is cut: how wide each is, where the first begins and the last ends."""
-    if isinstance(size, int):
-        whole = size - size % most
-        parts = [(str(most), "0", str(whole))] if whole else []
-        if size > whole:
-            parts.append((str(size - whole), str(whole), str(size)))
-        return parts
-    whole_text = f"{size} - {size} % {most}"
-    if rest_in_ones:
-        return [(str(most), "0", whole_text), ("1", whole_text, str(size))]
-    return [(str(most), "0", whole_text), ("w", whole_text, str(size))]
+def _parts(size: Size, most: int) -> list[tuple[str, str, str]]:
+    """Return into what parts columns are cut: how wide each is, where the first begins and the last ends."""
+    if not isinstance(size, int):
+        whole = f"({size} - {size} % {most})"
+        return [(str(most), "0", whole), ("width", whole, str(size))]
+    whole_size = size - size % most
+    parts = [(str(most), "0", str(whole_size))] if whole_size else []
+    return [*parts, (str(size - whole_size), str(whole_size), str(size))] if size > whole_size else parts
+
+
+def _rows(size: Size, most: int) -> list[tuple[int, str, str]]:
+    """Return into what parts rows are cut: how many each has, where the first begins and the last ends."""
+    if not isinstance(size, int):
+        whole = f"({size} - {size} % {most})"
+        return [(most, "0", whole), (1, whole, str(size))]
+    whole_size = size - size % most
+    parts = [(most, "0", str(whole_size))] if whole_size else []
+    return [*parts, (size - whole_size, str(whole_size), str(size))] if size > whole_size else parts
+
+
+def tile_shape(is_wide: bool) -> Shape:
+    """Return the shape of tiles for a processor with AVX-512, or without."""
+    return WIDE if is_wide else NARROW
 
 
 def tiled_function(
-    name: str, nest: Nest, arrays: Mapping[str, Array], in_memory: Iterable[str], dialect: Dialect
-) -> Function:
-    """Return the function of a nest, with its products in tiles."""
-    return nest_function(name, nest, arrays, in_memory, dialect, TileWriter)
+    is_wide: bool,
+) -> Callable[[str, Nest, Mapping[str, Array], Iterable[str], Dialect], Function]:
+    """Return what writes the function of a nest, with its products in tiles."""
+    kind = TileWriter if is_wide else NarrowTileWriter
+    return lambda name, nest, arrays, in_memory, dialect: nest_function(name, nest, arrays, in_memory, dialect, kind)
+
+
+def vector_type(is_wide: bool) -> str:
+    """Return the definition of vectors."""
+    size = tile_shape(is_wide).vector
+    return f"typedef T V __attribute__((vector_size({size}), aligned(sizeof(T)), may_alias));"
+
+
+__all__ = ["Load", "tile_shape", "tiled_function", "vector_type", "with_panels"]
