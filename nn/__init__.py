@@ -68,8 +68,8 @@ from .serialization import save as save
 from . import init as init
 from . import utils as utils
 
-# What proves, explains and lowers models is loaded when it is first asked for: it is as much code as all the rest, and who
-# trains a net need not wait for it.
+# What proves, explains and lowers models is loaded when it is first asked for: it is more code than all the rest, and
+# who trains a net need not wait for it.
 if TYPE_CHECKING:
     # Proof
     from .checking import gradcheck as gradcheck
@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     from .graph import trace as trace
 
     # To C
-    from .lowering import compile as compile
+    from .lowering import compile as compile  # noqa: A004 - the name that it has in PyTorch
     from .lowering import export_c as export_c
 
     # Mathematics as data

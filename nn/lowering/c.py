@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from ..mathematics.words import REDUCTIONS, WORDS
 from .expression import (
@@ -157,7 +158,7 @@ class NestWriter:
         if node.name == "argmax":
             self._argmax(node, name)
             return
-        start, step = REDUCTIONS[node.name].lower  # type: ignore[misc]
+        start, step = cast("tuple[str, str]", REDUCTIONS[node.name].lower)
         self.line(f"T {name} = {start};")
         outer = dict(self.locals)
         for index, size in node.indices:
@@ -275,14 +276,10 @@ def nest_function(
         f"{'' if each in stored else 'const '}{'T' if arrays[each].is_real else 'int'} *restrict {each}"
         for each in used
     ]
-    steps = sorted({node.name for s in nest.stores for node in nodes(s.value, *s.places) if _is_step(node)})
+    every = {node for store in nest.stores for node in nodes(store.value, *store.places)}
+    steps = sorted(node.name for node in every if isinstance(node, Index) and node.name.startswith("t"))
     parameters = ["long n", *(f"long {step}" for step in steps), *declared]
     lines = [f"static void {name}({', '.join(parameters)}) {{"]
     if not re.search(r"\bn\b", text):
         lines.append("    (void)n;")
     return Function(name, "\n".join([*lines, *body, "}"]), used, steps)
-
-
-def _is_step(node: Expression) -> bool:
-    return isinstance(node, Index) and node.name.startswith("t")
-

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import tree
 from ..graph import record, trace
 from ..module import Module, no_grad
 from .batch import BatchError, free_batch
@@ -126,6 +125,3 @@ def split_example(model: Module, criterion: Module | None, example: Any) -> tupl
     except (TypeError, ValueError, RuntimeError):
         *inputs, target = given
         return tuple(inputs), target
-
-
-__all__ = ["Example", "LoweringError", "common_dtype", "split_example", "tree"]

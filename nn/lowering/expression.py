@@ -1,4 +1,4 @@
-"""What the value of one entry of an array is: expressions over loop indices, and arrays that are given by their entries.
+"""What the value of an entry of an array is: expressions over loop indices, and arrays given by their entries.
 
 An expression is a small tree. Integers compute where entries stand, real numbers what stands there.
 """
@@ -323,4 +323,3 @@ def elementwise(function: Callable[..., Expression], *arrays: Entries) -> Entrie
         sizes = {each.shape[axis] for each in arrays if each.ndim >= -axis} - {1}
         shape.append(sizes.pop() if sizes else 1)
     return Entries(shape, lambda *i: function(*(each.aligned(i) for each in arrays)))
-

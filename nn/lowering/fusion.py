@@ -46,7 +46,7 @@ def _without(items: Iterable[Item], needed: Collection[str]) -> tuple[Item, ...]
             if inner := _without(item.items, needed):
                 found.append(replace(item, items=inner))
         elif stores := tuple(store for store in item.stores if store.array in needed):
-            found.append(replace(item, stores=stores))
+            found.append(Nest(item.indices, stores))
     return tuple(found)
 
 
@@ -63,9 +63,13 @@ def _fused(items: Iterable[Item]) -> tuple[Item, ...]:
         if home is None:
             found.append(item)
         else:
-            nest = found[home]
-            found[home] = replace(nest, stores=(*nest.stores, *item.stores))
+            found[home] = Nest(item.indices, (*stores_of(found[home]), *item.stores))
     return tuple(found)
+
+
+def stores_of(item: Item) -> tuple[Store, ...]:
+    """Return what an item stores, also inside a recurrence."""
+    return tuple(store for nest in all_nests([item]) for store in nest.stores)
 
 
 def _home(nest: Nest, before: list[Item]) -> int | None:
@@ -76,14 +80,14 @@ def _home(nest: Nest, before: list[Item]) -> int | None:
     read = reads(store.value, *store.places)
     for number in reversed(range(len(before))):
         item = before[number]
-        written = {each.array for part in all_nests([item]) for each in part.stores}
+        written = {each.array for each in stores_of(item)}
         if written & (read | {store.array}) or store.array in _read_by(item):
             return number if isinstance(item, Nest) and _joins(store, nest, item) else None
     return None
 
 
 def _read_by(item: Item) -> set[str]:
-    stores = [store for nest in all_nests([item]) for store in nest.stores]
+    stores = stores_of(item)
     return reads(*(store.value for store in stores), *(place for store in stores for place in store.places))
 
 

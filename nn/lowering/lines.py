@@ -25,12 +25,12 @@ from .expression import (
     LoweringError,
     Number,
     elementwise,
-    expression,
     operation,
     reduced,
     scalar,
 )
 from .program import Builder, zeros
+from .wholes import along, axes_of, negative, product, spread
 
 BINARY = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
@@ -136,8 +136,8 @@ class LineLowering:
 
     def _line(self, line: Line) -> None:
         if isinstance(line.value, ast.Tuple) and len(line.value.elts) == len(line.targets) > 1:
-            for target, part in zip(line.targets, line.value.elts, strict=True):
-                self._line(line._replace(targets=(target,), value=part))
+            for target, expression in zip(line.targets, line.value.elts, strict=True):
+                self._line(line._replace(targets=(target,), value=expression))
             return
         if isinstance(line.value, ast.Call) and base(line.value.func) == "range":
             return
@@ -174,9 +174,9 @@ class LineLowering:
             whole = self.names[name]
             (place,) = (self._index(each) for each in places)
             step = Entries(whole.shape[1:], lambda *i: whole.at(place, *i))
-            self.builder.assign(step, _spread(value, step.shape), adds)
+            self.builder.assign(step, spread(value, step.shape), adds)
             return
-        value = _spread(value, like)
+        value = spread(value, like)
         if adds and name in self.names and self._steps:
             self.builder.assign(self.names[name], value, adds)
             return
@@ -266,7 +266,7 @@ class LineLowering:
             case ast.Name(id=name) if name in known:
                 return known[name]
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return _negative(self.entry(operand, known, grid))
+                return negative(self.entry(operand, known, grid))
             case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
                 return operation(BINARY[type(op)], self.entry(left, known, grid), self.entry(right, known, grid))
             case ast.Subscript(value=value) if not self._is_static(node):
@@ -297,9 +297,9 @@ class LineLowering:
             case ast.Name(id=name):
                 return self._symbol(name)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return elementwise(_negative, self.of(operand))
+                return elementwise(negative, self.of(operand))
             case ast.BinOp(left=left, op=ast.MatMult(), right=right):
-                return _product(self._readable(self.of(left)), self._readable(self.of(right)))
+                return product(self._readable(self.of(left)), self._readable(self.of(right)))
             case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]):
                 sign = BINARY[type(op)]
                 return elementwise(lambda a, b: operation(sign, a, b), self.of(left), self.of(right))
@@ -353,8 +353,8 @@ class LineLowering:
             shape = arguments[0] if len(arguments) == 1 and isinstance(arguments[0], tuple) else tuple(arguments)
             return self._readable_whole(x).reshape(np.empty(x.shape, np.bool_).reshape(shape).shape)
         named = {str(keyword.arg): self._static(keyword.value) for keyword in node.keywords}
-        axes = _axes(arguments[0] if arguments else None, x.ndim)
-        return _along(name, x, axes, bool(named.get("keepdims", False)))
+        axes = axes_of(arguments[0] if arguments else None, x.ndim)
+        return along(name, x, axes, bool(named.get("keepdims", False)))
 
     def _readable_whole(self, x: Entries) -> Entries:
         """Return an array that is in memory in its own order."""
@@ -370,14 +370,15 @@ class LineLowering:
                 return zeros(sizes[0] if isinstance(sizes[0], tuple) else sizes)
             case ast.Call(func=ast.Name(id="softmax"), args=[x, axis]):
                 e = elementwise(lambda v: operation("exp", v), self._readable(self.of(x)))
-                total = _along("sum", e, _axes(self._static(axis), e.ndim), keepdims=True)
+                total = along("sum", e, axes_of(self._static(axis), e.ndim), keepdims=True)
                 return elementwise(lambda a, b: operation("/", a, b), e, total)
-            case ast.Call(func=ast.Name(id=name), args=arguments) if callable(WORDS[name].lower):
-                given = [
-                    self._static(each) if self._is_static(each) else self._readable_whole(self.of(each))
-                    for each in arguments
-                ]
-                return WORDS[name].lower(*given)  # type: ignore[operator]
+            case ast.Call(func=ast.Name(id=name), args=arguments) if callable(lower := WORDS[name].lower):
+                return lower(
+                    *(
+                        self._static(each) if self._is_static(each) else self._readable_whole(self.of(each))
+                        for each in arguments
+                    )
+                )
         raise LoweringError(f"{ast.unparse(node)} has no lowering")
 
     # ---- what is known from shapes and settings alone
@@ -427,83 +428,3 @@ def _leaves(node: Expression) -> list[Expression]:
 
 def _is_data(leaf: Expression) -> bool:
     return not isinstance(leaf, Number)
-
-
-def _negative(value: Expression) -> Expression:
-    if isinstance(value, Number) and isinstance(value.value, int | float):
-        return expression(-value.value)
-    return operation("neg", value)
-
-
-def _spread(value: Entries, shape: tuple[int, ...]) -> Entries:
-    """Return a number as an array of some shape, and an array as it is."""
-    return value if value.shape == shape else Entries(shape, lambda *i: value.aligned(i))
-
-
-def _axes(axis: Any, ndim: int) -> list[int]:
-    """Return the axes of a reduction; None stands for all."""
-    each = range(ndim) if axis is None else [axis] if isinstance(axis, int) else axis
-    return sorted(int(a) % max(ndim, 1) for a in each) if ndim else []
-
-
-def _along(name: str, x: Entries, axes: list[int], keepdims: bool) -> Entries:
-    """Return a sum, mean, maximum or minimum along axes."""
-    kept = [axis for axis in range(x.ndim) if axis not in axes]
-    sizes = [x.shape[axis] for axis in axes]
-    shape = [1 if a in axes else x.shape[a] for a in range(x.ndim)] if keepdims else [x.shape[a] for a in kept]
-    count = math.prod(sizes)
-
-    def at(*indices: Expression) -> Expression:
-        own = [indices[axis] for axis in kept] if keepdims else indices
-
-        def body(*rest: Expression) -> Expression:
-            places = {**dict(zip(kept, own, strict=True)), **dict(zip(axes, rest, strict=True))}
-            return x.at(*(places[axis] for axis in range(x.ndim)))
-
-        if not axes:
-            return body()
-        total = reduced("sum" if name == "mean" else name, sizes, body)
-        return operation("/", total, count) if name == "mean" else total
-
-    return Entries(shape, at)
-
-
-def _product(a: Entries, b: Entries) -> Entries:
-    """Return a @ b, as NumPy has it."""
-    if a.ndim == 1:
-        row = _product(a.moved((1, *a.shape), lambda _, k: (k,)), b)
-        axis = row.ndim - 1 if b.ndim == 1 else row.ndim - 2
-        return _without_axis(row, max(axis, 0))
-    if b.ndim == 1:
-        column = _product(a, b.moved((*b.shape, 1), lambda k, _: (k,)))
-        return _without_axis(column, column.ndim - 1)
-    inner = a.shape[-1]
-    if inner != b.shape[-2]:
-        raise LoweringError(f"a product of shapes {a.shape} and {b.shape}")
-    front = elementwise(lambda x, y: x, _front(a), _front(b)).shape
-
-    def at(*indices: Expression) -> Expression:
-        *leading, i, j = indices
-
-        def term(k: Expression) -> Expression:
-            return operation("*", _at(a, leading, i, k), _at(b, leading, k, j))
-
-        return reduced("sum", [inner], term)
-
-    return Entries((*front, a.shape[-2], b.shape[-1]), at)
-
-
-def _front(x: Entries) -> Entries:
-    return Entries(x.shape[:-2], lambda *i: Number(0))
-
-
-def _at(x: Entries, leading: list[Expression], i: Expression, j: Expression) -> Expression:
-    """Return an entry of a stack of matrices, the stack broadcast."""
-    own = leading[len(leading) - (x.ndim - 2) :]
-    return x.at(*(Number(0) if size == 1 else k for k, size in zip(own, x.shape, strict=False)), i, j)
-
-
-def _without_axis(x: Entries, axis: int) -> Entries:
-    shape = (*x.shape[:axis], *x.shape[axis + 1 :])
-    return Entries(shape, lambda *i: x.at(*i[:axis], Number(0), *i[axis:]))
-

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from .expression import Affine, Expression, Load, Size, children
 from .program import Array, Item, Nest, Program, Recurrence, all_nests
 
-
 INNER = ("temporary", "panel")  # the roles of arrays that the caller does not see
 
 
@@ -67,7 +66,9 @@ def lifetimes(program: Program) -> dict[str, tuple[int, int]]:
 
 def _touched(item: Item) -> set[str]:
     nests: Iterable[Nest] = all_nests([item]) if isinstance(item, Recurrence) else [item]
-    return set[str]().union(*(read_from_memory(n) | {store.array for store in n.stores} | set(n.scratch) for n in nests))
+    return set[str]().union(
+        *(read_from_memory(n) | {store.array for store in n.stores} | set(n.scratch) for n in nests)
+    )
 
 
 def plan(program: Program, n: int) -> tuple[dict[str, int], int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class _Outlines(Statement):
     """A statement whose lines are run for their shapes alone."""
 
     walker = Shapes
+    _done = 0
 
     def lower(self, lowering: LineLowering, gradients: bool) -> None:
         """Lower the lines of the forward pass, or of the gradients, that have been run since the last time."""
@@ -29,9 +30,10 @@ class _Outlines(Statement):
         lowering.run(self._walker.settled[start:])
         self._done = len(self._walker.settled)
 
-    def symbol(self, name: str) -> Any:
-        """Return the value of a symbol as the walker has it."""
-        return self._walker.values.get(name)
+    @property
+    def shapes(self) -> Shapes:
+        """What has run the lines."""
+        return cast("Shapes", self._walker)
 
 
 class Lowered(NamedTuple):
@@ -106,9 +108,7 @@ class ModelLowering:
             self.builder.assign(self.builder.declare(name, node.shape, is_real, "output"), self.entries[node])
         if self.gradients != "none":
             self._backward(outputs)
-        program = fused(
-            Program(self.builder.arrays, tuple(self.builder.items)), {"output", "gradient", "buffer"}
-        )
+        program = fused(Program(self.builder.arrays, tuple(self.builder.items)), {"output", "gradient", "buffer"})
         kinds = {kind: [self.names[n] for n in self.graph.nodes if n.kind == kind] for kind in ("data", "target")}
         return Lowered(
             program,
@@ -139,7 +139,7 @@ class ModelLowering:
     def _forward(self, call: Call) -> None:
         module = call.before
         name = placed(module, call.path)
-        inputs = [node for node in leaves(call.inputs)]
+        inputs = list(leaves(call.inputs))
         if call.note or len(inputs) != len(call.inputs):
             raise LoweringError(f"{name} has no lowering: {call.note or 'its inputs are no arrays'}")
         if isinstance(module, Sequential) and not len(module):
@@ -156,7 +156,7 @@ class ModelLowering:
             given = dict(zip(statement.inputs, (self.entries[node] for node in inputs), strict=True))
             given |= self._attributes(call, module, statement)
             prefix = f"c{len(self._calls)}_"
-            lowering = LineLowering(self.builder, statement._walker, given, self._drawing(call.path), prefix)
+            lowering = LineLowering(self.builder, statement.shapes, given, self._drawing(call.path), prefix)
             statement.lower(lowering, gradients=False)
         except ValueError as error:
             raise LoweringError(f"{name} has no lowering: {error}") from error
@@ -209,7 +209,9 @@ class ModelLowering:
             if any(node in terms for node in call.results):
                 self._go_back(call, terms)
         for node in self.graph.nodes:
-            if (node.kind == "parameter" and node.path not in self.frozen) or (node.kind == "data" and self.gradients == "all" and node in terms):
+            if (node.kind == "parameter" and node.path not in self.frozen) or (
+                node.kind == "data" and self.gradients == "all" and node in terms
+            ):
                 target = self.builder.declare(f"d{self.names[node]}", node.shape, True, "gradient")
                 self.builder.assign(target, self._total(terms.get(node, []), node))
 

@@ -141,7 +141,7 @@ class Builder:
     def assign(self, target: Entries, entries: Entries, adds: bool = False) -> None:
         """Store entries where those of `target`, which are in memory, stand."""
         indices: list[Expression] = []
-        loops = []
+        loops: list[tuple[str, int]] = []
         for size in entries.shape:
             if size == 1:
                 indices.append(Number(0))
@@ -222,4 +222,3 @@ def all_nests(items: Iterable[Item]) -> Iterator[Nest]:
             yield from all_nests(item.items)
         else:
             yield item
-

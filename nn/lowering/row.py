@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..graph import record
 from ..layers.activation import Softmax
-from .example import Example
+from .cfile import CFile
 from .expression import LoweringError
 from .memory import entries_at
 from .model import ModelLowering
-
-if TYPE_CHECKING:
-    from .export import CFile
 
 LEVEL_OF = """\
 static int same(const char *a, const char *b) {
@@ -32,15 +29,16 @@ class RowCode:
         before: the columns in their order, each a mapping with "name" and either "levels", the texts that it may hold,
             with "mean", their frequencies, or "shift", "scale" and "mean", of its numbers.
         after: {"name", "mean", "std"} of a number, or {"name", "classes"}; None leaves the output as it is.
-        example: the model.
+        file: of the model.
 
     Raises:
         ValueError: for descriptions that lack something, or make another number of inputs than the model takes.
     """
 
     def __init__(
-        self, before: Iterable[Mapping[str, Any]] | None, after: Mapping[str, Any] | None, example: Example
+        self, before: Iterable[Mapping[str, Any]] | None, after: Mapping[str, Any] | None, file: CFile
     ) -> None:
+        self.file = file
         if before is None:
             raise ValueError("export_c expects `before`, the columns of a row, where `after` is given")
         self.columns = list(before)
@@ -50,16 +48,17 @@ class RowCode:
             if lacking := wanted - column.keys():
                 raise ValueError(f"export_c expects column {number} of `before` to have {', '.join(sorted(lacking))}")
         self.features = sum(len(column.get("levels") or [0]) for column in self.columns)
-        shape = example.inputs[0].shape
-        if len(example.inputs) != 1 or len(shape) != 2 or shape[1] != self.features:
+        inputs = file.example.inputs
+        shape = inputs[0].shape
+        if len(inputs) != 1 or len(shape) != 2 or shape[1] != self.features:
             raise ValueError(
                 f"export_c expects a model of one input of {self.features} features, which `before` describes, got "
-                f"an example of shape {', '.join(str(x.shape) for x in example.inputs)}"
+                f"an example of shape {', '.join(str(x.shape) for x in inputs)}"
             )
 
-    def functions(self, file: CFile) -> tuple[list[str], list[str]]:
+    def functions(self) -> tuple[list[str], list[str]]:
         """Return the lines of the functions, and those that declare them."""
-        real = file.real
+        file, real = self.file, self.file.real
         (output,) = file.predicted.outputs
         outputs = entries_at(file.predicted.program.arrays[output], 1)
         classes = self.after.get("classes")
@@ -87,7 +86,7 @@ class RowCode:
             f"    T x[{self.features}];",
             "    encode_row(row, x);",
             "    if (predict(1, x, y)) return 1;",
-            *self._decoding(file, outputs),
+            *self._decoding(outputs),
             "    return 0;",
             "}",
             "",
@@ -129,16 +128,17 @@ class RowCode:
             place += 1
         return lines
 
-    def _decoding(self, file: CFile, outputs: int) -> list[str]:
+    def _decoding(self, outputs: int) -> list[str]:
         """Return the lines that make a prediction of the output."""
         if "std" in self.after:
             mean, std = float(self.after["mean"]), float(self.after["std"])
             return [f"    for (int k = 0; k < {outputs}; k++) y[k] = (T)(y[k] * {std!r} + {mean!r});"]
         if not self.after.get("classes"):
             return []
+        file = self.file
         graph = record(Softmax(1), np.zeros((1, outputs), file.example.dtype))
         lowered = ModelLowering(graph).run()
-        where = file._where(lowered, {lowered.inputs[0]: "f", lowered.outputs[0]: "y"})
+        where = file.where(lowered, {lowered.inputs[0]: "f", lowered.outputs[0]: "y"})
         calls = [line.replace("(n, ", "(1, ") for line in file.code.calls(lowered.program, where)]
         return [f"    T f[{outputs}];", f"    for (int k = 0; k < {outputs}; k++) f[k] = y[k];", *calls]
 

@@ -93,8 +93,8 @@ class Rule:
 
     def _of(self, node: ast.expr) -> Expression:
         match node:
-            case ast.Constant(value=bool() | int() | float() as value):
-                return expression(value)
+            case ast.Constant(value=bool() | int() | float() as number):
+                return expression(number)
             case ast.Name(id=name):
                 return self._symbol(name)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -110,7 +110,7 @@ class Rule:
                 return operation(BINARY[type(op)], self._of(left), self._of(right))
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 return operation("where", self._of(test), self._of(body), self._of(orelse))
-            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=place)):
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=int() as place)):
                 return self._setting(f"{self._names[name]}{place}")
             case ast.Call(func=ast.Name(id=name), args=arguments) if WORDS[name].elementwise:
                 return operation(name, *map(self._of, arguments))

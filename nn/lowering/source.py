@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from .c import Dialect, Function, helpers, nest_function
-from .expression import Affine
 from .memory import in_memory
 from .program import Item, Program, Recurrence
 
@@ -86,10 +85,19 @@ class Source:
             known = self._nests[function.text] = Function(name, text, function.arguments, function.steps)
         return known
 
+    def functions(self) -> list[Function]:
+        """Return all functions so far."""
+        return list(self._nests.values())
+
+    @property
+    def draws(self) -> bool:
+        """Whether random numbers are drawn."""
+        return any("uniform()" in function.text for function in self.functions())
+
     def text(self) -> list[str]:
         """Return the definitions of all nests, with the helpers that they need before them."""
         texts = [function.text for function in self._nests.values()]
-        generator = [GENERATOR] if any("uniform()" in text for text in texts) else []
+        generator = [GENERATOR] if self.draws else []
         return [*helpers(texts, self.dialect), "", *generator, *(f"{text}\n" for text in texts)]
 
 
@@ -112,6 +120,3 @@ def product(sizes: Iterable[Any]) -> str:
     """Return the product of sizes in C."""
     texts = [str(size) for size in sizes if size != 1]
     return " * ".join(texts) or "1"
-
-
-__all__ = ["HEAD", "Affine", "Source", "numbers", "product"]

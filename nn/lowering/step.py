@@ -269,7 +269,12 @@ class _Ready:
         self.settings = len(next(iter(self.rules.values())).settings) if self.rules else 1
         body = CODE.replace("@gradients", "\n".join([*calls, f"    return *{loss};"]))
         body = body.replace("@rules", "\n".join(rules))
-        head = [HEAD, f"typedef {code.dialect.real} T;", vector_type(self.is_wide), f"enum {{ ARRAYS = {self.width}, SETTINGS = {self.settings} }};"]
+        head = [
+            HEAD,
+            f"typedef {code.dialect.real} T;",
+            vector_type(self.is_wide),
+            f"enum {{ ARRAYS = {self.width}, SETTINGS = {self.settings} }};",
+        ]
         return "\n".join([*head, *code.text(), body])
 
     # ---- the arrays
@@ -279,14 +284,14 @@ class _Ready:
         self.flats = flats
         self.untrained = [(self.parameters[path], self.parameters[path].data) for path in self.frozen]
         self.held: list[Any] = []  # what pointers point to, so that it stays
-        for number, (name, array) in enumerate(self.program.arrays.items()):
+        for place, (name, array) in enumerate(self.program.arrays.items()):
             if name in self.lowered.parameters:
-                self.pointers[number] = self._pointer(self.parameters[self.lowered.parameters[name]].data)
+                self.pointers[place] = self._pointer(self.parameters[self.lowered.parameters[name]].data)
             elif array.role == "gradient":
-                self.pointers[number] = self._pointer(self.parameters[self.lowered.parameters[name[1:]]].grad)
+                self.pointers[place] = self._pointer(self.parameters[self.lowered.parameters[name[1:]]].grad)
             elif name in self.lowered.values:
                 value = self._live(*self.lowered.values[name])
-                self.pointers[number] = self._pointer(
+                self.pointers[place] = self._pointer(
                     np.ascontiguousarray(value, self.dtype if array.is_real else np.intc)
                 )
             elif array.role in ("output", "random"):

@@ -67,14 +67,31 @@ class Tiling(NamedTuple):
     sums: list[Factors]
 
 
-def tiling(nest: Nest) -> Tiling | None:
-    """Return how a nest is cut into tiles; None for what is no product of enough rows."""
+def sums(nest: Nest) -> list[Reduction]:
+    """Return the sums that a nest computes for each of its entries; none where it reduces in other ways too."""
     every = {name for name, _ in nest.indices}
     totals = reductions(*(store.value for store in nest.stores))
-    if not totals or not all(each.name == "sum" and each.is_real and free_indices(each) >= every for each in totals):
-        return None
-    if any(isinstance(part, Reduction) for each in totals for part in nodes(each.body)):
-        return None
+    whole = all(each.name == "sum" and each.is_real and free_indices(each) >= every for each in totals)
+    inner = any(isinstance(part, Reduction) for each in totals for part in nodes(each.body))
+    return totals if whole and every and not inner else []
+
+
+def column_of(nest: Nest, totals: list[Reduction]) -> str:
+    """Return the index along which what sums read stands side by side in memory; "" where there is none."""
+    column, size = nest.indices[-1]
+    loads = [node for each in totals for node in nodes(each.body) if isinstance(node, Load)]
+    near = all(_stands_last(load, column) for load in loads if column in free_indices(load))
+    return column if near and isinstance(size, int) and any(column in free_indices(load) for load in loads) else ""
+
+
+def _stands_last(load: Load, index: str) -> bool:
+    *front, last = [p for p, size in zip(load.places, load.shape, strict=True) if size != 1]
+    return last == Index(index) and all(index not in free_indices(place) for place in front)
+
+
+def tiling(nest: Nest) -> Tiling | None:
+    """Return how a nest is cut into tiles; None for what is no product of enough rows."""
+    totals = sums(nest)
     names = [name for name, _ in nest.indices]
     for column in reversed(names):
         for row in reversed(names):
@@ -82,7 +99,7 @@ def tiling(nest: Nest) -> Tiling | None:
             if row == column or (isinstance(size, int) and size < FEWEST_ROWS):
                 continue
             found = [_factors(each, row, column) for each in totals]
-            if None not in found:
+            if found and None not in found:
                 return Tiling(row, column, found)  # type: ignore[arg-type]
     return None
 
@@ -148,7 +165,9 @@ class TileWriter(NestWriter):
         """Return the lines of the function's body."""
         found = tiling(self.nest) if self.nest.scratch else None
         if found is None:
-            return super().write()
+            totals = sums(self.nest)
+            column = column_of(self.nest, totals) if totals else ""
+            return self._columns(totals, column) if column else super().write()
         sizes = dict(self.nest.indices)
         for name, size in self.nest.indices:
             if name not in (found.row, found.column):
@@ -163,6 +182,37 @@ class TileWriter(NestWriter):
                 self.open("r", last, first, height)
                 self._tile(found, height, vectors, lanes, width)
                 self.close()
+            self.close()
+        while self.depth > 1:
+            self.close()
+        return self.lines
+
+    def _columns(self, totals: list[Reduction], column: str) -> list[str]:
+        """Write sums of many columns side by side, which the compiler finds vectors for."""
+        *outer, (_, size) = self.nest.indices
+        for name, count in outer:
+            self.open(name, count)
+        for width, start, stop in _parts(size, self.shape.columns(self.dialect)):
+            self._block("c", start, stop, width)
+            at = {column: "(c + j)"}
+            before = dict(self.locals)
+            for number, each in enumerate(totals):
+                self.line(f"T a{number}[{width}] = {{0}};")
+                for index, count in each.indices:
+                    self.open(index, count)
+                self.line(
+                    f"for (long j = 0; j < {width}; j++) a{number}[j] += {self.text(_at(each.body, at), real=True)};"
+                )
+                for _ in each.indices:
+                    self.close()
+            self.open("j", width)
+            for number, each in enumerate(totals):
+                self.locals[_at(each, at)] = f"a{number}[j]"
+            for store in self.nest.stores:
+                places = tuple(_at(p, at) for p in store.places)
+                self.store(replace(store, places=places, value=_at(store.value, at)))
+            self.locals = before
+            self.close()
             self.close()
         while self.depth > 1:
             self.close()
@@ -285,6 +335,3 @@ def vector_type(is_wide: bool) -> str:
     """Return the definition of vectors."""
     size = tile_shape(is_wide).vector
     return f"typedef T V __attribute__((vector_size({size}), aligned(sizeof(T)), may_alias));"
-
-
-__all__ = ["Load", "tile_shape", "tiled_function", "vector_type", "with_panels"]

@@ -195,7 +195,7 @@ WORDS: dict[str, Word] = {
     "random": Word(lambda shape, generator: generator.random(shape), arity=1),  # the walker adds its generator
     "range": Word(range, arity=1),
     "rows": Word(rows, first, arity=1, lower=lambda x: x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))),
-    "softmax": Word(softmax, lambda notation, args: notation.function("softmax", args[:1]), lower=lambda x, axis: x.softmax(axis)),
+    "softmax": Word(softmax, lambda notation, args: notation.function("softmax", args[:1])),
     "split": Word(split, lower=split_entries),
     "zeros": Word(lambda *shape: np.zeros(shape[0] if isinstance(shape[0], tuple) else shape)),
 }
