@@ -40,6 +40,8 @@ def _primes() -> Iterator[int]:
 def _merged(values: list[Any], sizes: list[int]) -> Any:
     first = values[0]
     if isinstance(first, np.ndarray):
+        if not all(np.array_equal(first, value, equal_nan=first.dtype.kind == "f") for value in values):
+            raise BatchError("the batch size changes a table of numbers")
         return first
     if any(type(value) is not type(first) for value in values):
         raise BatchError(f"{' and '.join(type(value).__name__ for value in values)} stand in the same place")

@@ -231,10 +231,18 @@ class NestWriter:
                 if not node.is_real and real and name not in (">", ">=", "<", "<=", "==", "!="):
                     return f"({self.dialect.name}){self.text(node, False)}"
                 inner = any(each.is_real for each in arguments) or name not in OPERATORS or name in ("/", "**")
-                template = OPERATORS.get(name) or WORDS[name].lower
-                text = str(template).format(*(self.text(each, inner) for each in arguments), f=self.dialect.suffix)
+                text = _template(name).format(*(self.text(each, inner) for each in arguments), f=self.dialect.suffix)
                 return f"({self.dialect.name}){text}" if real and not node.is_real else text
         raise TypeError(f"{node} stands where it was not computed")
+
+
+def _template(name: str) -> str:
+    """Return the text of an operator or an elementwise word; by default the word is a function of math.h."""
+    if name in OPERATORS:
+        return OPERATORS[name]
+    word = WORDS[name]
+    arguments = ", ".join(f"{{{place}}}" for place in range(word.arity))
+    return str(word.lower or f"{name}{{f}}({arguments})")
 
 
 def _inner_first(node: Expression) -> list[Reduction]:

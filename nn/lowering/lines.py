@@ -76,6 +76,7 @@ class LineLowering:
         walker: has run the lines.
         arrays: of the symbols that are given, those that hold data.
         draw: gives the array of random numbers of a shape, for `random`.
+        constant: gives the array of numbers that are known, such as a word makes of a shape.
         prefix: of the names of arrays and loops, to tell calls apart.
 
     Attributes:
@@ -88,12 +89,14 @@ class LineLowering:
         walker: Shapes,
         arrays: Mapping[str, Entries],
         draw: Callable[[Iterable[int]], Entries],
+        constant: Callable[[np.ndarray], Entries],
         prefix: str = "",
     ) -> None:
         self.builder = builder
         self.walker = walker
         self.names = dict(arrays)
         self.draw = draw
+        self.constant = constant
         self.prefix = prefix
         self._loops = 0
         self._steps: dict[str, Expression] = {}  # the index of each recurrence around
@@ -150,7 +153,7 @@ class LineLowering:
         else:
             if line.names[0] not in self.names and self._is_static(line.value):
                 value = self._static(line.value)
-                if not isinstance(value, int | float | np.number | np.bool_):
+                if not isinstance(value, int | float | np.ndarray):
                     return  # a shape, which is known
             parts = [self.of(line.value)]
         for target, part in zip(line.targets, parts, strict=True):
@@ -318,7 +321,8 @@ class LineLowering:
             case ast.Call(func=ast.Name(id=name), args=arguments) if WORDS[name].elementwise:
                 return elementwise(lambda *each: operation(name, *each), *map(self.of, arguments))
         if self._is_static(node):
-            return scalar(self._static(node))
+            value = self._static(node)
+            return self.constant(value) if isinstance(value, np.ndarray) else scalar(value)
         found = self._word(node)
         if isinstance(found, list):
             raise LoweringError(f"{ast.unparse(node)} gives several arrays")
@@ -372,14 +376,23 @@ class LineLowering:
                 e = elementwise(lambda v: operation("exp", v), self._readable(self.of(x)))
                 total = along("sum", e, axes_of(self._static(axis), e.ndim), keepdims=True)
                 return elementwise(lambda a, b: operation("/", a, b), e, total)
-            case ast.Call(func=ast.Name(id=name), args=arguments) if callable(lower := WORDS[name].lower):
-                return lower(
-                    *(
-                        self._static(each) if self._is_static(each) else self._readable_whole(self.of(each))
-                        for each in arguments
-                    )
-                )
+            case ast.Call(func=ast.Name(id=name), args=arguments):
+                given = [
+                    self._static(each) if self._is_static(each) else self._readable_whole(self.of(each))
+                    for each in arguments
+                ]
+                lower = WORDS[name].lower
+                return lower(*given) if callable(lower) else self._reshaped(name, given)
         raise LoweringError(f"{ast.unparse(node)} has no lowering")
+
+    def _reshaped(self, name: str, given: list[Any]) -> Entries:
+        """Return what a word gives that only brings an array into another shape."""
+        positions = [np.arange(x.size).reshape(x.shape) if isinstance(x, Entries) else x for x in given]
+        found = WORDS[name].run(*positions)
+        arrays = [x for x in given if isinstance(x, Entries)]
+        if not isinstance(found, np.ndarray) or len(arrays) != 1 or found.ravel().tolist() != [*range(found.size)]:
+            raise LoweringError(f"the word {name} has no lowering")
+        return arrays[0].reshape(found.shape)
 
     # ---- what is known from shapes and settings alone
 
@@ -415,8 +428,8 @@ def _scalar_or_tuple(walker: Walker, name: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value in Python's own types."""
-    if isinstance(value, np.ndarray | np.generic):
+    """Return a value in Python's own types; an array that has axes stays."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.ndim):
         value = value.tolist()
     return tuple(map(_plain, value)) if isinstance(value, tuple | list) else value
 

@@ -156,7 +156,9 @@ class ModelLowering:
             given = dict(zip(statement.inputs, (self.entries[node] for node in inputs), strict=True))
             given |= self._attributes(call, module, statement)
             prefix = f"c{len(self._calls)}_"
-            lowering = LineLowering(self.builder, statement.shapes, given, self._drawing(call.path), prefix)
+            lowering = LineLowering(
+                self.builder, statement.shapes, given, self._drawing(call.path), self._table, prefix
+            )
             statement.lower(lowering, gradients=False)
         except ValueError as error:
             raise LoweringError(f"{name} has no lowering: {error}") from error
@@ -185,6 +187,11 @@ class ModelLowering:
             self.constants[entries.array] = array
             self._buffers[key] = entries
         return self._buffers[key]
+
+    def _table(self, value: np.ndarray) -> Entries:
+        entries = self.builder.declare("k", value.shape, value.dtype.kind == "f", "constant")
+        self.constants[entries.array] = value
+        return entries
 
     def _drawing(self, path: str) -> Callable[[Iterable[int]], Entries]:
         def draw(shape: Iterable[int]) -> Entries:

@@ -289,8 +289,9 @@ class _Ready:
                 self.pointers[place] = self._pointer(self.parameters[self.lowered.parameters[name]].data)
             elif array.role == "gradient":
                 self.pointers[place] = self._pointer(self.parameters[self.lowered.parameters[name[1:]]].grad)
-            elif name in self.lowered.values:
-                value = self._live(*self.lowered.values[name])
+            elif name in self.lowered.constants:
+                place_of = self.lowered.values.get(name)
+                value = self._live(*place_of) if place_of else self.lowered.constants[name]
                 self.pointers[place] = self._pointer(
                     np.ascontiguousarray(value, self.dtype if array.is_real else np.intc)
                 )

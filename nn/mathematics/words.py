@@ -24,8 +24,9 @@ class Word(NamedTuple):
         arity: how many arguments it has; 0 for any number.
         elementwise: whether each entry of the result comes of the same entries of the arguments.
         lower: of an elementwise word its text in C, with the arguments in the braces and {f} behind the functions of
-            math.h, which have an f there in single precision; of a reduction what it starts from, and how an entry
-            joins in; of others a function of Entries and settings. None where nn/lowering knows it by name.
+            math.h, which have an f there in single precision; None for the function that has the word's name there.
+            Of a reduction what it starts from, and how an entry joins in. Of others a function of Entries and settings;
+            None for what only brings an array into another shape, and for what nn/lowering knows by name.
     """
 
     run: Callable
@@ -126,13 +127,6 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def flatten_entries(x: Any, start: int, end: int) -> Any:
-    """Return the entries of `flatten`."""
-    shape = x.shape or (1,)
-    start, end = start % len(shape), end % len(shape)
-    return x.reshape((*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
-
-
 def split_entries(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Any]:
     """Return the entries of `split`."""
     axis %= x.ndim
@@ -176,25 +170,25 @@ def move_entries(x: Any, source: int, destination: int) -> Any:
 WORDS: dict[str, Word] = {
     # entry by entry
     "abs": Word(np.abs, lambda notation, args: notation.between("|", args[0], "|"), 1, True, "fabs{f}({0})"),
-    "exp": Word(np.exp, None, 1, True, "exp{f}({0})"),
-    "log": Word(np.log, None, 1, True, "log{f}({0})"),
+    "exp": Word(np.exp, arity=1, elementwise=True),
+    "log": Word(np.log, arity=1, elementwise=True),
     "maximum": Word(np.maximum, called("max"), 2, True, "larger({0}, {1})"),
     "minimum": Word(np.minimum, called("min"), 2, True, "smaller({0}, {1})"),
     "sigmoid": Word(lambda x: 1 / (1 + np.exp(-np.asarray(x))), called("σ"), 1, True, "(1 / (1 + exp{f}(-({0}))))"),
-    "sign": Word(np.sign, None, 1, True, "sign({0})"),
-    "sqrt": Word(np.sqrt, lambda notation, args: notation.square_root(args[0]), 1, True, "sqrt{f}({0})"),
-    "tanh": Word(np.tanh, None, 1, True, "tanh{f}({0})"),
+    "sign": Word(np.sign, arity=1, elementwise=True, lower="sign({0})"),
+    "sqrt": Word(np.sqrt, lambda notation, args: notation.square_root(args[0]), arity=1, elementwise=True),
+    "tanh": Word(np.tanh, arity=1, elementwise=True),
     "where": Word(np.where, lambda notation, args: notation.choice(*args), 3, True, "({0} ? {1} : {2})"),
     # whole arrays
     "crop": Word(crop, lower=crop_entries),
-    "flatten": Word(flatten, lower=flatten_entries),
+    "flatten": Word(flatten),
     "join": Word(join, lower=join_entries),
     "len": Word(len, arity=1),
     "move": Word(np.moveaxis, lower=move_entries),
     "pad": Word(pad, lower=pad_entries),
     "random": Word(lambda shape, generator: generator.random(shape), arity=1),  # the walker adds its generator
     "range": Word(range, arity=1),
-    "rows": Word(rows, first, arity=1, lower=lambda x: x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))),
+    "rows": Word(rows, first, arity=1),
     "softmax": Word(softmax, lambda notation, args: notation.function("softmax", args[:1])),
     "split": Word(split, lower=split_entries),
     "zeros": Word(lambda *shape: np.zeros(shape[0] if isinstance(shape[0], tuple) else shape)),
