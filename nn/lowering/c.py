@@ -212,6 +212,8 @@ class NestWriter:
         """Return an expression in C, as a real number or an integer."""
         if node in self.locals:
             return self.locals[node]
+        if node.is_real and not real:
+            return f"(long){self.text(node, True)}"
         match node:
             case Number(value=value):
                 if real:

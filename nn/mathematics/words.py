@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .entries import crop_entries, join_entries, move_entries, pad_entries, split_entries
+
 
 class Word(NamedTuple):
     """What a word does, and how it is written.
@@ -88,82 +90,6 @@ def first(notation: Any, args: list[ast.expr]) -> Any:
 def called(name: str) -> Callable[[Any, list[ast.expr]], Any]:
     """Show a word as a function of another name."""
     return lambda notation, args: notation.function(name, args)
-
-
-# ---- the same on Entries
-
-
-def crop_entries(x: Any, widths: Any) -> Any:
-    """Return the entries of `crop`."""
-    sides = _sides(x, widths)
-    shape = [size - before - after for size, (before, after) in zip(x.shape, sides, strict=True)]
-    return x.moved(shape, lambda *i: [at + before for at, (before, _) in zip(i, sides, strict=True)])
-
-
-def pad_entries(x: Any, widths: Any, value: float = 0) -> Any:
-    """Return the entries of `pad`."""
-    sides = _sides(x, widths)
-    shape = [before + size + after for size, (before, after) in zip(x.shape, sides, strict=True)]
-
-    def at(*indices: Any) -> Any:
-        entry = x.at(*(i - before for i, (before, _) in zip(indices, sides, strict=True)))
-        for i, size, (before, after) in zip(indices, x.shape, sides, strict=True):
-            if after:
-                entry = x.chosen(i < before + size, entry, float(value))
-            if before:
-                entry = x.chosen(i >= before, entry, float(value))
-        return entry
-
-    return type(x)(shape, at)
-
-
-def _sides(x: Any, widths: Any) -> list[tuple[int, int]]:
-    """Return how much is added or cut off before and after each axis."""
-    each = [(int(w[0]), int(w[-1])) if isinstance(w, list | tuple) else (int(w), int(w)) for w in _listed(widths)]
-    return [(0, 0)] * (x.ndim - len(each)) + each
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def split_entries(x: Any, parts: int | Sequence[int], axis: int = -1) -> list[Any]:
-    """Return the entries of `split`."""
-    axis %= x.ndim
-    lengths = [x.shape[axis] // parts] * parts if isinstance(parts, int) else list(parts)
-    found, start = [], 0
-    for length in lengths:
-        shape = (*x.shape[:axis], length, *x.shape[axis + 1 :])
-        found.append(x.moved(shape, lambda *i, s=start: [at + s if k == axis else at for k, at in enumerate(i)]))
-        start += length
-    return found
-
-
-def join_entries(*arguments: Any) -> Any:
-    """Return the entries of `join`."""
-    *arrays, axis = arguments
-    axis %= arrays[0].ndim
-    shape = list(arrays[0].shape)
-    shape[axis] = sum(each.shape[axis] for each in arrays)
-
-    def at(*indices: Any) -> Any:
-        end = shape[axis]
-        entry = None
-        for each in reversed(arrays):
-            start = end - each.shape[axis]
-            here = each.at(*(i - start if k == axis else i for k, i in enumerate(indices)))
-            entry = here if entry is None else each.chosen(indices[axis] < end, here, entry)
-            end = start
-        return entry
-
-    return type(arrays[0])(shape, at)
-
-
-def move_entries(x: Any, source: int, destination: int) -> Any:
-    """Return the entries of `move`."""
-    order = list(range(x.ndim))
-    order.insert(destination % x.ndim, order.pop(source % x.ndim))
-    return x.moved([x.shape[axis] for axis in order], lambda *i: [i[order.index(axis)] for axis in range(x.ndim)])
 
 
 # fmt: off
