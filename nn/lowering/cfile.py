@@ -65,7 +65,7 @@ class CFile:
         self._functions: list[str] = []
         self._declared: list[str] = []
         self._tables: list[str] = []
-        self._constants: dict[tuple[bool, bytes], str] = {}
+        self._constants: dict[tuple[str, str | bytes], str] = {}
         self._reals = self._integers = 0
         self._predict()
         if example.criterion is not None:
@@ -104,19 +104,19 @@ class CFile:
             elif array.role == "gradient":
                 found[name] = f"weight_gradients + {self._places[lowered.parameters[name[1:]]]}"
             elif name in lowered.constants:
-                found[name] = self._constant(lowered.constants[name], array)
+                found[name] = self._constant(lowered.constants[name], array, lowered.values.get(name))
             else:
                 found[name] = arguments.get(name, name)
         return found
 
-    def _constant(self, value: np.ndarray, array: Array) -> str:
-        """Return the name of a table of numbers that never change."""
-        key = array.is_real, value.tobytes()
+    def _constant(self, value: np.ndarray, array: Array, place: tuple[str, str] | None) -> str:
+        """Return the name of a table of numbers: a buffer, which training may change, or what is known for good."""
+        key = place or (str(array.is_real), value.tobytes())
         if key not in self._constants:
-            name = self._constants[key] = f"constant{len(self._constants)}"
+            name = self._constants[key] = f"table{len(self._constants)}"
             text = numbers(value.ravel().astype(self.example.dtype if array.is_real else np.intc), self.code.dialect)
-            kind = "T" if array.is_real else "int"
-            self._tables.append(f"static const {kind} {name}[{max(value.size, 1)}] = {{\n    {text or '0'}\n}};\n")
+            kind = f"{'' if place and self._training.runs else 'const '}{'T' if array.is_real else 'int'}"
+            self._tables.append(f"static {kind} {name}[{max(value.size, 1)}] = {{\n    {text or '0'}\n}};\n")
         return self._constants[key]
 
     def _arguments(self, lowered: Lowered) -> dict[str, str]:

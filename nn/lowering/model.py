@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -147,9 +148,6 @@ class ModelLowering:
             return
         if not module.equations_of(len(inputs)).strip():
             raise LoweringError(f"{name} has no lowering: it states no equations")
-        after = [buffer.data for buffer in call.module.buffers()]
-        if not all(map(np.array_equal, after, [buffer.data for buffer in module.buffers()])):
-            raise LoweringError(f"{name} has no lowering: its forward changes a buffer, which no equation states")
         hollow = tuple(np.broadcast_to(np.zeros((), node.value.dtype), node.shape) for node in inputs)
         try:
             statement = _Outlines(module, hollow)
@@ -163,8 +161,30 @@ class ModelLowering:
         except ValueError as error:
             raise LoweringError(f"{name} has no lowering: {error}") from error
         self._calls[call] = statement, lowering
+        self._update_buffers(call, lowering)
         for symbol, node in zip(statement.outputs, leaves(call.outputs), strict=True):
             self.entries[node] = lowering.names[symbol]
+
+    def _update_buffers(self, call: Call, lowering: LineLowering) -> None:
+        """Store what a forward leaves in buffers, which its equations state as `M_new` of the symbol M.
+
+        Raises:
+            LoweringError: for a buffer that changes, and no line says how.
+        """
+        before, after = dict(_buffers(call.before)), dict(_buffers(call.module))
+        changed = {name for name in before if not np.array_equal(before[name], after[name])}
+        for symbol, attribute in call.before.symbols.items():
+            new = lowering.names.get(f"{symbol}_new")
+            if attribute in before and new is not None:
+                old = self._constant(call.path, attribute, getattr(call.before, attribute))
+                self.builder.arrays[old.array] = replace(self.builder.arrays[old.array], role="buffer")
+                self.builder.assign(old, new)
+                changed.discard(attribute)
+        if changed:
+            raise LoweringError(
+                f"{placed(call.before, call.path)} has no lowering: its forward changes {', '.join(sorted(changed))}, "
+                f"and no equation says how"
+            )
 
     def _attributes(self, call: Call, module: Module, statement: _Outlines) -> dict[str, Entries]:
         """Return the arrays of symbols that are tied to attributes."""
@@ -255,3 +275,8 @@ class ModelLowering:
         for symbol, node in nodes.items():
             if f"d{symbol}" in lowering.names and node.value.dtype.kind == "f":
                 terms.setdefault(node, []).append(lowering.names[f"d{symbol}"])
+
+
+def _buffers(module: Module) -> Iterable[tuple[str, np.ndarray]]:
+    """Yield the buffers that a module itself has, by attribute."""
+    return ((name, value.data) for name, value in vars(module).items() if isinstance(value, Buffer))

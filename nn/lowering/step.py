@@ -292,6 +292,8 @@ class _Ready:
             elif name in self.lowered.constants:
                 place_of = self.lowered.values.get(name)
                 value = self._live(*place_of) if place_of else self.lowered.constants[name]
+                if array.role == "buffer" and value.dtype not in (self.dtype, np.intc):
+                    raise LoweringError(f"the buffer {'.'.join(place_of or ())} is of {value.dtype}")
                 self.pointers[place] = self._pointer(
                     np.ascontiguousarray(value, self.dtype if array.is_real else np.intc)
                 )
