@@ -284,6 +284,7 @@ class _Ready:
         self.flats = flats
         self.untrained = [(self.parameters[path], self.parameters[path].data) for path in self.frozen]
         self.held: list[Any] = []  # what pointers point to, so that it stays
+        self.copied: list[tuple[np.ndarray, np.ndarray]] = []  # buffers of another dtype, and what the code has of them
         for place, (name, array) in enumerate(self.program.arrays.items()):
             if name in self.lowered.parameters:
                 self.pointers[place] = self._pointer(self.parameters[self.lowered.parameters[name]].data)
@@ -292,11 +293,10 @@ class _Ready:
             elif name in self.lowered.constants:
                 place_of = self.lowered.values.get(name)
                 value = self._live(*place_of) if place_of else self.lowered.constants[name]
-                if array.role == "buffer" and value.dtype not in (self.dtype, np.intc):
-                    raise LoweringError(f"the buffer {'.'.join(place_of or ())} is of {value.dtype}")
-                self.pointers[place] = self._pointer(
-                    np.ascontiguousarray(value, self.dtype if array.is_real else np.intc)
-                )
+                used = np.ascontiguousarray(value, self.dtype if array.is_real else np.intc)
+                self.pointers[place] = self._pointer(used)
+                if array.role == "buffer" and used is not value:
+                    self.copied.append((value, used))
             elif array.role in ("output", "random"):
                 self.capacity = 0
         self.loss = np.zeros((), self.dtype)
@@ -360,6 +360,8 @@ class _Ready:
                 kept.append(array)
                 self.pointers[place] = array.__array_interface__["data"][0]
         kept += self._draw(n)
+        for buffer, used in self.copied:
+            used[...] = buffer
         max_norm = -1.0 if self.owner.max_norm is None else self.owner.max_norm
         hooks = self.owner.optimizer.step_pre_hooks
         if hooks:
@@ -377,6 +379,8 @@ class _Ready:
             loss = self.library.step(
                 ctypes.c_long(n), self.pointers, count, self.sizes, self.kinds, self.flat, self.setting, bound
             )
+        for buffer, used in self.copied:
+            buffer[...] = used
         for flat in self.flats:
             for state in flat.states:
                 state["step"] += 1
