@@ -36,12 +36,12 @@ class Example:
         self.rows = len(self.inputs[0]) if self.inputs and self.inputs[0].ndim else 0
 
     def lowered(
-        self, training: bool, loss: bool, gradients: bool, draw: str = "generator", frozen: Collection[str] = ()
+        self, training: bool | None, loss: bool, gradients: bool, draw: str = "generator", frozen: Collection[str] = ()
     ) -> tuple[Lowered, bool]:
         """Return the lowered model, and whether its batch size is free.
 
         Args:
-            training: the mode.
+            training: the mode; None leaves each module in its own.
             loss: whether the loss is computed too.
             gradients: whether those of the parameters are.
             draw: as in ModelLowering.
@@ -53,7 +53,9 @@ class Example:
 
         def lower(n: int) -> Lowered:
             inputs = tuple(_resized(x, self.rows, n) for x in self.inputs)
-            model = copy.deepcopy(self.model).train(training)
+            model = copy.deepcopy(self.model)
+            if training is not None:
+                model.train(training)
             if not loss:
                 graph = record(model, *inputs)
             else:
