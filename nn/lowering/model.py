@@ -202,22 +202,22 @@ class ModelLowering:
         key = (path, attribute)
         if key not in self._buffers:
             array = value.data if isinstance(value, Buffer) else value
-            entries = self.builder.declare("k", array.shape, array.dtype.kind == "f", "constant")
+            entries = self.builder.declare("table", array.shape, array.dtype.kind == "f", "constant")
             self.values[entries.array] = key
             self.constants[entries.array] = array
             self._buffers[key] = entries
         return self._buffers[key]
 
     def _table(self, value: np.ndarray) -> Entries:
-        entries = self.builder.declare("k", value.shape, value.dtype.kind == "f", "constant")
+        entries = self.builder.declare("table", value.shape, value.dtype.kind == "f", "constant")
         self.constants[entries.array] = value
         return entries
 
     def _drawing(self, path: str) -> Callable[[Iterable[int]], Entries]:
         def draw(shape: Iterable[int]) -> Entries:
             if self.draw == "generator":
-                return self.builder.store(Entries(tuple(shape), lambda *i: operation("random")), "u")
-            entries = self.builder.declare("u", shape, True, "random")
+                return self.builder.store(Entries(tuple(shape), lambda *i: operation("random")), "noise")
+            entries = self.builder.declare("noise", shape, True, "random")
             self.draws[entries.array] = path
             return entries
 

@@ -121,7 +121,7 @@ class Builder:
             inner, self.items = self.items, outer
         self.items.append(Recurrence(index, count, backwards, tuple(inner)))
 
-    def stored(self, entries: Entries, hint: str = "v") -> Entries:
+    def stored(self, entries: Entries, hint: str = "part") -> Entries:
         """Return an array in memory with the entries: the one that they are, or a new one."""
         if entries.array:
             return entries
@@ -131,7 +131,7 @@ class Builder:
             return loaded(entry.array, entries.shape, entry.is_real)  # another name for it
         return self.store(entries, hint)
 
-    def store(self, entries: Entries, hint: str = "v") -> Entries:
+    def store(self, entries: Entries, hint: str = "part") -> Entries:
         """Store entries into a new array, and return that."""
         is_real = entries.at(*[Number(0)] * entries.ndim).is_real
         target = self.declare(hint, entries.shape, is_real)
@@ -197,7 +197,7 @@ class Builder:
         def at(*indices: Expression) -> Expression:
             return substituted(node, {name: i for (name, _), i in zip(loops, indices, strict=True)})
 
-        array = self.store(Entries([size for _, size in loops], at), "s")
+        array = self.store(Entries([size for _, size in loops], at), "sum")
         return array.at(*(Index(name) for name, _ in loops))
 
 

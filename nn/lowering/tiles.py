@@ -264,11 +264,11 @@ class TileWriter(NestWriter):
 
             def multiplied(panel: str = panel, each: Factors = each, names: list[list[str]] = names) -> None:
                 for v in range(vectors):
-                    self.line(f"const V b{v} = *(const V *)({panel} + k * {room} + {v * lanes});")
+                    self.line(f"const V column{v} = *(const V *)({panel} + k * {room} + {v * lanes});")
                 for place, row in zip(rows, names, strict=True):
                     self.line("{")
                     self.line(f"    const T x = {self.text(_at(each.row, place), real=True)};")
-                    self.line("    " + " ".join(f"{name} += x * b{v};" for v, name in enumerate(row)))
+                    self.line("    " + " ".join(f"{name} += x * column{v};" for v, name in enumerate(row)))
                     self.line("}")
 
             self._over(each.total, multiplied)
