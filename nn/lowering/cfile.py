@@ -14,7 +14,7 @@ import numpy as np
 from .c import Dialect
 from .example import Example
 from .expression import Affine, LoweringError, Size
-from .limits import limits
+from .limits import index_limits
 from .memory import plan
 from .model import Lowered
 from .program import Array
@@ -137,7 +137,7 @@ class CFile:
         """Return the lines that refuse what the memory is not made for."""
         test = f"n != {self.fixed}" if self.fixed else "n < 1 || n > MAX_BATCH"
         lines = [f"    if ({test}) return {answer};"]
-        for name, size in limits(lowered.program).items():
+        for name, size in index_limits(lowered.program).items():
             count = product(lowered.program.arrays[name].shape)
             lines.append(f"    if (outside({count}, {self._arguments(lowered)[name]}, {size})) return {answer};")
         return lines

@@ -128,7 +128,7 @@ class Reduction(Expression):
 COMPARISONS = (">", ">=", "<", "<=", "==", "!=")
 
 
-def expression(value: Expression | float) -> Expression:
+def as_expression(value: Expression | float) -> Expression:
     """Return a number as an expression; truth counts as 1, as in the language."""
     if isinstance(value, Expression):
         return value
@@ -137,7 +137,7 @@ def expression(value: Expression | float) -> Expression:
 
 def operation(name: str, *arguments: Expression | float) -> Expression:
     """Return an operation, in which arithmetic of known integers is done and adding 0 and the like is left out."""
-    given = tuple(map(expression, arguments))
+    given = tuple(map(as_expression, arguments))
     known = [each.value for each in given if isinstance(each, Number) and isinstance(each.value, int)]
     if name in ("+", "-", "*", "//", "%") and len(given) == 2 and not any(each.is_real for each in given):
         a, b = given
@@ -277,7 +277,7 @@ class Entries:
             return loaded(self.array, shape, self.at(*[Number(0)] * self.ndim).is_real)
 
         def at(*indices: Expression) -> Expression:
-            place = expression(0)
+            place = as_expression(0)
             for i, size in zip(indices, shape, strict=True):
                 place = place * size + i
             places: list[Expression] = []
@@ -311,7 +311,7 @@ def loaded(array: str, shape: Sequence[int], is_real: bool = True) -> Entries:
 
 def scalar(value: Expression | float) -> Entries:
     """Return an array of no axes."""
-    entry = expression(value)
+    entry = as_expression(value)
     return Entries((), lambda: entry)
 
 

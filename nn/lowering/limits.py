@@ -8,7 +8,7 @@ from .expression import Expression, Index, Load, Operation, Reduction, Size, chi
 from .program import Program, all_nests
 
 
-def limits(program: Program) -> dict[str, Size]:
+def index_limits(program: Program) -> dict[str, Size]:
     """Return, for each array of integers that the caller gives and that chooses something, how many choices there are.
 
     Such an array stands in a subscript, or is compared with an index.

@@ -15,7 +15,7 @@ from .c import Dialect
 from .compiler import load_library, processor
 from .example import Example
 from .expression import LoweringError
-from .limits import limits
+from .limits import index_limits
 from .memory import plan, size_at
 from .rule import Rule, numbers_of
 from .source import HEAD, Source
@@ -94,7 +94,7 @@ class PreparedStep:
         self.program = with_panels(lowered.program, tile_shape(self.is_wide).columns(self.dialect))
         given = [*lowered.inputs, lowered.target]
         self.shapes = [self.program.arrays[name].shape for name in given]
-        self.limits = {given.index(name): size_at(size, 1) for name, size in limits(self.program).items()}
+        self.limits = {given.index(name): size_at(size, 1) for name, size in index_limits(self.program).items()}
         self.names = list(self.program.arrays)
         self.rules: dict[tuple[str, ...], Rule] = {}
         for flat in optimizer.flat_groups():

@@ -20,7 +20,7 @@ from .expression import (
     Number,
     Reduction,
     Size,
-    expression,
+    as_expression,
     free_indices,
     loaded,
     nodes,
@@ -28,7 +28,7 @@ from .expression import (
     reductions,
     substituted,
 )
-from .stable import stable
+from .stable import stabilized
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class Builder:
         if not isinstance(target, Load):
             raise TypeError(f"expected an entry in memory, got {target}")
         plain = value
-        value = self._without_hoisted(stable(value, self._definition), [name for name, _ in loops], dict(loops))
+        value = self._without_hoisted(stabilized(value, self._definition), [name for name, _ in loops], dict(loops))
         self.items.append(Nest(tuple(loops), (Store(target.array, target.shape, target.places, value, adds),)))
         if not adds and not free_indices(target) - {name for name, _ in loops}:
             if all(isinstance(place, Index | Number) for place in target.places):
@@ -207,7 +207,7 @@ def _replaced(node: Expression, old: Expression, new: Expression) -> Expression:
 
 def zeros(shape: Iterable[int]) -> Entries:
     """Return an array of zeros."""
-    return Entries(tuple(shape), lambda *i: expression(0.0))
+    return Entries(tuple(shape), lambda *i: as_expression(0.0))
 
 
 def reads(*values: Expression) -> set[str]:

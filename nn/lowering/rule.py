@@ -21,8 +21,8 @@ from .expression import (
     LoweringError,
     Number,
     Setting,
+    as_expression,
     children,
-    expression,
     operation,
 )
 from .lines import BINARY
@@ -94,7 +94,7 @@ class Rule:
     def _of(self, node: ast.expr) -> Expression:
         match node:
             case ast.Constant(value=bool() | int() | float() as number):
-                return expression(number)
+                return as_expression(number)
             case ast.Name(id=name):
                 return self._symbol(name)
             case ast.UnaryOp(op=ast.USub(), operand=operand):

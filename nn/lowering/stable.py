@@ -12,7 +12,7 @@ from .expression import Expression, Load, Number, Operation, Reduction, operatio
 Definition = Callable[[Load], Expression | None]  # of an entry in memory: what was stored there
 
 
-def stable(node: Expression, definition: Definition) -> Expression:
+def stabilized(node: Expression, definition: Definition) -> Expression:
     """Return an expression with formulas that overflow rewritten.
 
     Args:
@@ -22,10 +22,10 @@ def stable(node: Expression, definition: Definition) -> Expression:
     match node:
         case Operation("*", (factor, Operation("log", (p,)))) if _softmax(p, definition):
             # A share of zero counts nothing, also where the logarithm is -inf.
-            logarithm = stable(Operation("log", (p,)), definition)
-            factor = stable(factor, definition)
+            logarithm = stabilized(Operation("log", (p,)), definition)
+            factor = stabilized(factor, definition)
             return operation("where", operation("!=", factor, 0), operation("*", factor, logarithm), 0.0)
-    node = rebuilt(node, lambda part: stable(part, definition))
+    node = rebuilt(node, lambda part: stabilized(part, definition))
     match node:
         case Operation("/", (Operation("exp", (x,)), Reduction("sum", indices, Operation("exp", (e,))))):
             # softmax: exp(x) / sum(exp(e)) = exp(x - m) / sum(exp(e - m)) with m = max(e)
@@ -57,7 +57,7 @@ def _log(value: Expression, definition: Definition) -> Expression:
         return operation("neg", _softplus(operation("neg", x)))
     match value:
         case Operation("/", (Operation("exp", (x,)), s)):
-            return stable(operation("-", x, _log(s, definition)), definition)
+            return stabilized(operation("-", x, _log(s, definition)), definition)
         case Operation("+", (Number(1), Operation("exp", (x,)))) | Operation("+", (Operation("exp", (x,)), Number(1))):
             return _softplus(x)
         case Operation("-", (Number(1), p)) if (x := _logit(_resolved(p, definition))) is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .expression import Entries, Expression, LoweringError, Number, elementwise, expression, operation, reduced
+from .expression import Entries, Expression, LoweringError, Number, as_expression, elementwise, operation, reduced
 
 
 def negative(value: Expression) -> Expression:
     if isinstance(value, Number) and isinstance(value.value, int | float):
-        return expression(-value.value)
+        return as_expression(-value.value)
     return operation("neg", value)
 
 

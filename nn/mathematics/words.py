@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .entries import crop_entries, join_entries, move_entries, pad_entries, split_entries
+from .moves import crop_entries, join_entries, move_entries, pad_entries, split_entries
 
 
 class Word(NamedTuple):
