@@ -251,7 +251,7 @@ def test_the_batch_size_is_left_open():
 
 def test_sizes_that_do_not_follow_the_batch_size_are_found():
     def lower(n):
-        return lowered_text("y = x @ x.T; L = y.sum() / y.size", {"x": np.ones((n, 2))})
+        return lowered_text("y = x @ x.T; L = y.sum() / y.size", {"x": np.ones((n, 2))}, ("L",))
 
     with pytest.raises(BatchError, match="do not follow the batch sizes"):
         free_batch(lower, {2})
