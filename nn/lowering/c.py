@@ -27,10 +27,12 @@ OPERATORS = {
     "+": "({0} + {1})", "-": "({0} - {1})", "*": "({0} * {1})", "/": "({0} / {1})", "//": "({0} / {1})",
     "%": "({0} % {1})", ">": "({0} > {1})", ">=": "({0} >= {1})", "<": "({0} < {1})", "<=": "({0} <= {1})",
     "==": "({0} == {1})", "!=": "({0} != {1})", "neg": "(-{0})", "softplus": "softplus({0})", "**": "pow{f}({0}, {1})",
-    "random": "uniform()",
+    "random": "uniform()", "quotient": "quotient({0}, {1})", "remainder_of": "remainder_of({0}, {1})",
 }  # fmt: skip
 
 HELPERS = {
+    "quotient": "static inline long quotient(long a, long b) { return a / b - (a % b && (a < 0) != (b < 0)); }",
+    "remainder_of": "static inline long remainder_of(long a, long b) { return a - b * quotient(a, b); }",
     "square": "static inline T square(T x) { return x * x; }",
     "larger": "static inline T larger(T a, T b) { return a > b || a != a ? a : b; }",
     "smaller": "static inline T smaller(T a, T b) { return a < b || a != a ? a : b; }",
@@ -233,6 +235,8 @@ class NestWriter:
                 if not node.is_real and real and name not in (">", ">=", "<", "<=", "==", "!="):
                     return f"({self.dialect.name}){self.text(node, False)}"
                 inner = any(each.is_real for each in arguments) or name not in OPERATORS or name in ("/", "**")
+                if not inner and name in ("//", "%") and _may_be_negative(arguments[0]):
+                    name = {"//": "quotient", "%": "remainder_of"}[name]
                 text = _template(name).format(*(self.text(each, inner) for each in arguments), f=self.dialect.suffix)
                 return f"({self.dialect.name}){text}" if real and not node.is_real else text
         raise TypeError(f"{node} stands where it was not computed")
@@ -245,6 +249,20 @@ def _template(name: str) -> str:
     word = WORDS[name]
     arguments = ", ".join(f"{{{place}}}" for place in range(word.arity))
     return str(word.lower or f"{name}{{f}}({arguments})")
+
+
+def _may_be_negative(node: Expression) -> bool:
+    """Tell whether an integer may be below 0, where C and Python divide differently."""
+    return any(
+        part.name in ("-", "neg")
+        if isinstance(part, Operation)
+        else isinstance(part, Number) and _is_below_0(part.value)
+        for part in nodes(node)
+    )
+
+
+def _is_below_0(value: float | Affine) -> bool:
+    return not isinstance(value, Affine) and value < 0
 
 
 def _inner_first(node: Expression) -> list[Reduction]:

@@ -151,6 +151,10 @@ def operation(name: str, *arguments: Expression | float) -> Expression:
             return a
         if (name == "*" and zero in given) or (name == "%" and b == one):
             return zero
+    if name in ("maximum", "minimum") and not any(each.is_real for each in given):
+        if len(known) == 2:
+            return Number(max(known) if name == "maximum" else min(known))
+        return operation("where", operation(">" if name == "maximum" else "<", *given), *given)
     return Operation(name, given)
 
 
