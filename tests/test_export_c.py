@@ -182,7 +182,7 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     model = nn.Sequential(nn.Linear(3, 5), nn.Dropout(), nn.Residual(nn.Tanh()), nn.Linear(5, 4))
     criterion = nn.CrossEntropyLoss(weight=[1, 2, 3, 4], label_smoothing=0.1)
-    before = [{"name": "a*/", "levels": ["x", 'y"?\\', "ü"], "mean": [0.5, 0.25, 0.25]}]
+    before = [{"name": "a*/ /* ??/", "levels": ["x", 'y"?\\', "ü"], "mean": [0.5, 0.25, 0.25]}]
     optimizer = optim.Adam(model.parameters())
     after = {"classes": ["one", "two", 3, 4]}
     nn.export_c(model, X[:2], folder / "net.c", criterion=criterion, optimizer=optimizer, before=before, after=after)

@@ -17,6 +17,7 @@ from .expression import Entries, LoweringError, elementwise, operation, scalar
 from .fusion import fused
 from .lines import LineLowering, Shapes
 from .program import Builder, Program
+from .reuse import reused
 
 
 class _Outlines(Statement):
@@ -110,6 +111,7 @@ class ModelLowering:
         if self.gradients != "none":
             self._backward(outputs)
         program = fused(Program(self.builder.arrays, tuple(self.builder.items)), {"output", "gradient", "buffer"})
+        program = reused(program)
         kinds = {kind: [self.names[n] for n in self.graph.nodes if n.kind == kind] for kind in ("data", "target")}
         return Lowered(
             program,

@@ -14,10 +14,14 @@ from .expression import LoweringError
 from .memory import entries_at
 from .model import ModelLowering
 
-LEVEL_OF = """\
-static int same(const char *a, const char *b) {
-    while (*a && *a == *b) a++, b++;
-    return *a == *b;
+POSITION = """\
+static int position(const char *const *list, const char *text) {
+    for (int k = 0; list[k]; k++) {
+        const char *a = list[k], *b = text;
+        while (*a && *a == *b) a++, b++;
+        if (*a == *b) return k;
+    }
+    return -1;
 }
 """
 
@@ -58,7 +62,7 @@ class RowCode:
 
     def functions(self) -> tuple[list[str], list[str]]:
         """Return the lines of the functions, and those that declare them."""
-        file, real = self.file, self.file.real
+        file = self.file
         (output,) = file.predicted.outputs
         outputs = entries_at(file.predicted.program.arrays[output], 1)
         classes = self.after.get("classes")
@@ -66,45 +70,40 @@ class RowCode:
             raise ValueError(f"export_c expects as many classes in `after` as outputs, {outputs}, got {len(classes)}")
         if file.fixed:
             raise LoweringError("predict_row needs a model that takes any batch size")
-        levels = [column.get("levels") or [] for column in self.columns]
-        most = max(map(len, levels), default=0)
-        lines = ["#define COLUMNS " + str(len(self.columns)), ""]
-        if most:
-            table = ",\n".join("    {" + ", ".join([*map(_quoted, each), "0"]) + "}" for each in levels)
-            lines += [f"static const char *const levels[{len(levels)}][{most + 1}] = {{\n{table}\n}};", "", LEVEL_OF]
-            search = [
-                "    if (column < 0 || column >= COLUMNS) return -1;",
-                "    for (int level = 0; levels[column][level]; level++)",
-                "        if (same(levels[column][level], text)) return level;",
-            ]
-        else:
-            search = ["    (void)column;", "    (void)text;"]
-        lines += ["int level_of(int column, const char *text) {", *search, "    return -1;", "}", ""]
-        lines += [f"void encode_row(const double *row, {real} *x) {{", *self._encoding(), "}", ""]
-        lines += [
+        real = self.file.real
+        levels = [list(map(_quoted, column.get("levels") or [])) for column in self.columns]
+        table = ",\n".join(f"    {{{', '.join([*each, '0'])}}}" for each in levels)
+        lines = [
+            f"#define COLUMNS {len(levels)}\n",
+            f"static const char *const levels[COLUMNS][{max(map(len, levels)) + 1}] = {{\n{table}\n}};\n",
+            POSITION,
+            "int level_of(int column, const char *text) {",
+            "    return column < 0 || column >= COLUMNS ? -1 : position(levels[column], text);",
+            "}\n",
+            f"void encode_row(const double *row, {real} *x) {{",
+            *self._encoding(),
+            "}\n",
             f"int predict_row(const double *row, {real} *y) {{",
             f"    T x[{self.features}];",
             "    encode_row(row, x);",
             "    if (predict(1, x, y)) return 1;",
             *self._decoding(outputs),
             "    return 0;",
-            "}",
-            "",
+            "}\n",
         ]
-        declared = self._declared(real, outputs)
+        declared = self._declared(outputs)
         if "std" in self.after:
             mean, std = float(self.after["mean"]), float(self.after["std"])
-            lines += [
-                f"{real} encode_target(double value) {{",
-                f"    return (T)((value - {mean!r}) / {std!r});",
-                "}",
-                "",
-            ]
-            declared += [
-                "/* Return a number of the target column as the loss takes it. */",
-                f"{real} encode_target(double value);",
-                "",
-            ]
+            head = f"{real} encode_target(double value)"
+            lines += [f"{head} {{", f"    return (T)((value - {mean!r}) / {std!r});", "}\n"]
+            declared += ["/* Return a number of the target column as the loss takes it. */", f"{head};\n"]
+        elif classes:
+            head = "int class_of(const char *text)"
+            names = ", ".join([*map(_quoted, classes), "0"])
+            lines += [f"const char *const classes[{outputs + 1}] = {{{names}}};\n"]
+            lines += [f"{head} {{", "    return position(classes, text);", "}\n"]
+            declared += ["/* The names of the classes, and the number of one; -1 where there is none. */"]
+            declared += [f"extern const char *const classes[{outputs + 1}];", f"{head};\n"]
         return lines, declared
 
     def _encoding(self) -> list[str]:
@@ -142,14 +141,14 @@ class RowCode:
         calls = [line.replace("(n, ", "(1, ") for line in file.code.calls(lowered.program, where)]
         return [f"    T f[{outputs}];", f"    for (int k = 0; k < {outputs}; k++) f[k] = y[k];", *calls]
 
-    def _declared(self, real: str, outputs: int) -> list[str]:
+    def _declared(self, outputs: int) -> list[str]:
+        """Return the lines of the header."""
+        real = self.file.real
         what = "the probabilities of the classes" if self.after.get("classes") else "the prediction"
         lines = ["/* The columns of a row, and the levels of those that are text:"]
         for number, column in enumerate(self.columns):
             levels = ", ".join(map(str, column.get("levels") or []))
             lines.append(f"   {number}  {_plain(column['name'])}" + f": {_plain(levels)}" * bool(levels))
-        for number, label in enumerate(self.after.get("classes") or []):
-            lines.append(f"   class {number}  {_plain(label)}")
         return [
             *lines,
             "*/",
@@ -172,4 +171,4 @@ def _quoted(text: Any) -> str:
 
 
 def _plain(text: Any) -> str:
-    return str(text).replace("*/", "* /").replace("\n", " ")
+    return str(text).replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?").replace("\n", " ")
