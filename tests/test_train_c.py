@@ -2,12 +2,13 @@
 
 import ctypes
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from lowered import build, needs_compiler
+from lowered import COMPILER, build, needs_compiler
 
 import nn
 from data import Table
@@ -122,3 +123,21 @@ def test_export_c_flags_are_checked_before_training(script, tmp_path):
         with pytest.raises(SystemExit) as caught:
             script(cars(tmp_path, "mpg"), "--target", "mpg", *flags)
         assert caught.value.code == message
+
+
+@needs_compiler
+def test_the_program_of_the_page(script, tmp_path):
+    page = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    command = page.partition("python scripts/train_csv.py ")[2].partition("\n")[0].split()
+    script(ROOT / command[0], *command[1:], "--epochs", 5, "--save", "m.npz")
+    (tmp_path / "main.c").write_text(page.partition("```c\n")[2].partition("```")[0])
+    built = subprocess.run([COMPILER, "-O1", "main.c", "net.c", "-lm", "-o", "cars"], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    lines = subprocess.run(["./cars"], capture_output=True, text=True, check=True).stdout.splitlines()
+    predicted, before, after = (float(line.split()[-2 if "mpg" in line else -1]) for line in lines)
+    predictor = script.module.Predictor.load("m.npz")
+    values = ["8", "307", "130", "3504", "12", "70", "1"]
+    row = Table("car", dict(zip(predictor.encoder.inputs, ([v] for v in values), strict=True)), lines=[2])
+    expected = predictor.predict(predictor.encoder.transform(row))
+    assert predicted == pytest.approx(float(expected[0]), abs=1e-3)
+    assert after < 0.1 * before
