@@ -189,10 +189,9 @@ class NestWriter:
         self._inside(node)
         self.line(f"const T {name}_here = {self.text(node.body, real=True)};")
         here, best = f"{name}_here", f"{name}_best"
-        self.line(f"if ({here} > {best} || ({here} != {here} && {best} == {best})) {{")
-        self.line(f"    {best} = {here};")
-        self.line(f"    {name} = {name}_at;")
-        self.line("}")
+        self.line(f"const int {name}_wins = {here} > {best} || ({here} != {here} && {best} == {best});")
+        self.line(f"{best} = {name}_wins ? {here} : {best};")
+        self.line(f"{name} = {name}_wins ? {name}_at : {name};")
         self.line(f"{name}_at++;")
         for _ in node.indices:
             self.close()
@@ -203,7 +202,7 @@ class NestWriter:
     def offset(self, shape: tuple[Size, ...], places: tuple[Expression, ...]) -> str:
         """Return where an entry stands in memory."""
         text = ""
-        for size, place in zip(shape, places, strict=True):
+        for size, place in _joined(shape, places):
             here = self.text(place, real=False)
             front = text if text.isidentifier() or text.isdigit() else f"({text})"
             before = "" if text in ("", "0") else f"{front} * {size}"
@@ -240,6 +239,29 @@ class NestWriter:
                 text = _template(name).format(*(self.text(each, inner) for each in arguments), f=self.dialect.suffix)
                 return f"({self.dialect.name}){text}" if real and not node.is_real else text
         raise TypeError(f"{node} stands where it was not computed")
+
+
+def _joined(shape: tuple[Size, ...], places: tuple[Expression, ...]) -> list[tuple[Size, Expression]]:
+    """Return sizes and places, with the places p // s and p % s of axes beside one another joined to the one, p."""
+    found: list[tuple[Size, Expression]] = []
+    for size, place in zip(shape, places, strict=True):
+        found.append((size, place))
+        while len(found) > 1 and (whole := _whole(*found[-2:])) is not None:
+            found[-2:] = [whole]
+    return found
+
+
+def _whole(front: tuple[Size, Expression], back: tuple[Size, Expression]) -> tuple[Size, Expression] | None:
+    """Return the size and the place of two axes together; None where the places are no parts of one."""
+    (outer, high), (inner, low) = front, back
+    match high, low:
+        case (Operation("//", (p, Number(s))), Operation("%", (q, Number(t)))) if p == q and s == t == inner:
+            if isinstance(outer, int) and isinstance(inner, int):
+                return outer * inner, p
+        case (Operation("%", (Operation("//", (p, Number(s))), Number(u))), Operation("%", (q, Number(t)))):
+            if p == q and s == t == inner and isinstance(outer, int) and u == outer:
+                return outer * inner, Operation("%", (p, Number(outer * inner)))
+    return None
 
 
 def _template(name: str) -> str:

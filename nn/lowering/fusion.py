@@ -75,7 +75,7 @@ def stores_of(item: Item) -> tuple[Store, ...]:
 def _home(nest: Nest, before: list[Item]) -> int | None:
     """Return the number of an earlier nest that can do what this one does beside its own; None where there is none."""
     (store,) = nest.stores
-    if reductions(store.value) or store.adds:
+    if store.adds:
         return None
     read = reads(store.value, *store.places)
     for number in reversed(range(len(before))):
@@ -95,6 +95,8 @@ def _joins(store: Store, nest: Nest, home: Nest) -> bool:
     """Tell whether a store can stand behind those of another nest: it reads of these only what was just stored."""
     if nest.indices != home.indices or any(each.adds for each in home.stores):
         return False
+    if not set(reductions(store.value)) <= set(reductions(*(each.value for each in home.stores))):
+        return False  # what is computed already may be read again
     targets = {each.array: each.target for each in home.stores}
     if store.array in targets or store.array in _read_by(home) - targets.keys():
         return False

@@ -6,15 +6,18 @@ and clang, since neither is sure to find them by itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 from .c import Dialect, Function, NestWriter, nest_function
 from .expression import (
+    Affine,
     Expression,
     Index,
     Load,
+    Number,
     Operation,
     Reduction,
     Size,
@@ -60,10 +63,10 @@ class Factors(NamedTuple):
 
 
 class Tiling(NamedTuple):
-    """The index of a nest that counts rows, the one that counts columns, and the sums."""
+    """The indices of a nest that count rows together, those that count columns together, and the sums."""
 
-    row: str
-    column: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
     sums: list[Factors]
 
 
@@ -91,31 +94,56 @@ def _stands_last(load: Load, index: str) -> bool:
 
 def tiling(nest: Nest) -> Tiling | None:
     """Return how a nest is cut into tiles; None for what is no product of enough rows."""
-    totals = sums(nest)
-    names = [name for name, _ in nest.indices]
-    for column in reversed(names):
-        for row in reversed(names):
-            size = dict(nest.indices)[row]
-            if row == column or (isinstance(size, int) and size < FEWEST_ROWS):
-                continue
-            found = [_factors(each, row, column) for each in totals]
-            if found and None not in found:
-                return Tiling(row, column, found)  # type: ignore[arg-type]
-    return None
+    totals, sizes = sums(nest), dict(nest.indices)
+    best: Tiling | None = None
+    most = 0
+    for seed in reversed(sizes) if totals else ():
+        found = [_factors(each, seed, sizes) for each in totals]
+        first = found[0]
+        if first is None or any(each is None or each[:2] != first[:2] for each in found):
+            continue
+        rows, columns, _ = first
+        count = _count(sizes[name] for name in rows)
+        if isinstance(count, int) and count < FEWEST_ROWS:
+            continue
+        width = min(_known(_count(sizes[name] for name in columns)), MOST_COLUMNS)
+        if width > most:
+            best, most = Tiling(rows, columns, [each[2] for each in found if each]), width
+    return best
 
 
-def _factors(total: Reduction, row: str, column: str) -> Factors | None:
-    """Return the two factors of a sum over products; None where they depend on both rows and columns."""
-    parts: list[list[Expression]] = [[], []]
-    for factor in _product(total.body):
-        free = free_indices(factor)
-        if row in free and column in free:
-            return None
-        parts[column in free].append(factor)
-    if not all(parts) or not any(row in free_indices(factor) for factor in parts[0]):
+MOST_COLUMNS = 64  # of a tile, beyond which more are no better
+
+
+def _known(size: Size) -> int:
+    return size if isinstance(size, int) else MOST_COLUMNS
+
+
+def _count(sizes: Iterable[Size]) -> Size:
+    """Return how many values indices have together, one of which at most follows the batch size."""
+    listed = list(sizes)
+    whole = math.prod(size for size in listed if isinstance(size, int))
+    free = next((size for size in listed if isinstance(size, Affine)), None)
+    return whole if free is None else Affine(free.slope * whole, free.constant * whole)
+
+
+def _factors(total: Reduction, seed: str, sizes: Mapping[str, Size]) -> tuple[tuple, tuple, Factors] | None:
+    """Return the indices of rows and of columns, one of which is `seed`, and the factors that depend on them."""
+    factors = _product(total.body)
+    column = [factor for factor in factors if seed in free_indices(factor)]
+    row = [factor for factor in factors if seed not in free_indices(factor)]
+    of_columns = set[str]().union(*map(free_indices, column)) & sizes.keys()
+    of_rows = set[str]().union(*map(free_indices, row)) & sizes.keys()
+    rows, columns = (_in_order(each, sizes) for each in (of_rows - of_columns, of_columns - of_rows))
+    if not rows or not columns:
         return None
-    whole = [operation("*", *each) if len(each) == 2 else _multiplied(each) for each in parts]
-    return Factors(total, *whole)
+    return rows, columns, Factors(total, _multiplied(row), _multiplied(column))
+
+
+def _in_order(names: set[str], sizes: Mapping[str, Size]) -> tuple[str, ...]:
+    """Return indices in their order, but one whose size follows the batch size first; of several such the first."""
+    free = [name for name in sizes if name in names and isinstance(sizes[name], Affine)]
+    return (*free[:1], *(name for name in sizes if name in names and name not in free))
 
 
 def _product(node: Expression) -> list[Expression]:
@@ -170,15 +198,17 @@ class TileWriter(NestWriter):
             return self._columns(totals, column) if column else super().write()
         sizes = dict(self.nest.indices)
         for name, size in self.nest.indices:
-            if name not in (found.row, found.column):
+            if name not in (*found.rows, *found.columns):
                 self.open(name, size)
         lanes = self.shape.lanes(self.dialect)
-        for width, start, stop in _parts(sizes[found.column], self.shape.columns(self.dialect)):
+        for width, start, stop in _parts(
+            _count(sizes[name] for name in found.columns), self.shape.columns(self.dialect)
+        ):
             self._block("c", start, stop, width)
             vectors = -(-int(width) // lanes) if width.isdigit() else self.shape.vectors
             for panel, each in zip(self.nest.scratch, found.sums, strict=True):
-                self._fill(panel, each, found.column, width, vectors * lanes)
-            for height, first, last in _rows(sizes[found.row], self.shape.rows):
+                self._fill(panel, each, found.columns, width, vectors * lanes)
+            for height, first, last in _rows(_count(sizes[name] for name in found.rows), self.shape.rows):
                 self.open("r", last, first, height)
                 self._tile(found, height, vectors, lanes, width)
                 self.close()
@@ -187,6 +217,17 @@ class TileWriter(NestWriter):
             self.close()
         return self.lines
 
+    def _places(self, names: tuple[str, ...], counter: str) -> dict[str, Expression]:
+        """Return the indices that a counter of all their values stands for."""
+        sizes = dict(self.nest.indices)
+        found: dict[str, Expression] = {}
+        below = 1
+        for name in reversed(names):
+            place = operation("//", Index(counter), below)
+            found[name] = place if name == names[0] else operation("%", place, sizes[name])  # type: ignore[arg-type]
+            below *= _known(sizes[name])
+        return found
+
     def _columns(self, totals: list[Reduction], column: str) -> list[str]:
         """Write sums of many columns side by side, which the compiler finds vectors for."""
         *outer, (_, size) = self.nest.indices
@@ -194,7 +235,7 @@ class TileWriter(NestWriter):
             self.open(name, count)
         for width, start, stop in _parts(size, self.shape.columns(self.dialect)):
             self._block("c", start, stop, width)
-            at = {column: "(c + j)"}
+            at = {column: Index("(c + j)")}
             before = dict(self.locals)
             for number, each in enumerate(totals):
                 self.line(f"T a{number}[{width}] = {{0}};")
@@ -239,24 +280,40 @@ class TileWriter(NestWriter):
         for _ in total.indices:
             self.close()
 
-    def _fill(self, panel: str, each: Factors, column: str, width: str, room: int) -> None:
-        """Copy the columns of a tile side by side, and zeros behind them."""
+    def _fill(self, panel: str, each: Factors, columns: tuple[str, ...], width: str, room: int) -> None:
+        """Copy the columns of a tile side by side; what stands behind them is never stored."""
         if not any("long k;" in line for line in self.lines):
             self.lines.insert(0, "    long k;")
+        places = self._places(columns, "(c + j)")
 
         def copied() -> None:
             self.open("j", width)
-            value = self.text(_at(each.column, {column: "(c + j)"}), real=True)
-            self.line(f"{panel}[k * {room} + j] = {value};")
+            self.line(f"{panel}[k * {room} + j] = {self.text(_at(each.column, places), real=True)};")
             self.close()
             if width != str(room):
                 self.line(f"for (long j = {width}; j < {room}; j++) {panel}[k * {room} + j] = 0;")
 
-        self._over(each.total, copied)
+        load = each.column
+        if len(columns) == 1 or not isinstance(load, Load) or not all(map(_is_linear, load.places)):
+            self._over(each.total, copied)
+            return
+        first = {**places, **{index: Number(0) for index, _ in each.total.indices}}
+        start = self.offset(load.shape, _all_at(load, first))
+        step = self.offset(load.shape, _all_at(load, {name: Number(0) for name, _ in self.nest.indices}))
+        array = load.array
+
+        def gathered() -> None:
+            self.line(f"const T *from = {array} + {step};")
+            self.line(f"for (long j = 0; j < {room}; j++) {panel}[k * {room} + j] = from[at[j]];")
+
+        self.line(f"long at[{room}];")
+        self.line(f"for (long j = 0; j < {room}; j++) at[j] = 0;")
+        self.line(f"for (long j = 0; j < {width}; j++) at[j] = {start};")
+        self._over(each.total, gathered)
 
     def _tile(self, found: Tiling, height: int, vectors: int, lanes: int, width: str) -> None:
         room = vectors * lanes
-        rows = [{found.row: f"(r + {k})"} for k in range(height)]
+        rows = [self._places(found.rows, f"(r + {k})") for k in range(height)]
         for s, (panel, each) in enumerate(zip(self.nest.scratch, found.sums, strict=True)):
             names = [[f"a{s}_{k}_{v}" for v in range(vectors)] for k in range(height)]
             for row in names:
@@ -276,7 +333,7 @@ class TileWriter(NestWriter):
             for k, row in enumerate(names):
                 self.line(" ".join(f"*(V *)(tile{s}[{k}] + {v * lanes}) = {name};" for v, name in enumerate(row)))
         for k, place in enumerate(rows):
-            at = {**place, found.column: "(c + j)"}
+            at = {**place, **self._places(found.columns, "(c + j)")}
             self.open("j", width)
             before = dict(self.locals)
             for s, each in enumerate(found.sums):
@@ -294,8 +351,22 @@ class NarrowTileWriter(TileWriter):
     shape = NARROW
 
 
-def _at(node: Expression, places: Mapping[str, str]) -> Expression:
-    return substituted(node, {name: Index(text) for name, text in places.items()})
+def _at(node: Expression, places: Mapping[str, Expression]) -> Expression:
+    return substituted(node, dict(places))
+
+
+def _all_at(load: Load, places: Mapping[str, Expression]) -> tuple[Expression, ...]:
+    return tuple(_at(place, places) for place in load.places)
+
+
+def _is_linear(place: Expression) -> bool:
+    """Tell whether a place is a sum of multiples of indices, so that steps along different ones add up."""
+    match place:
+        case Operation(name="+" | "-", arguments=parts):
+            return all(map(_is_linear, parts))
+        case Operation(name="*", arguments=(a, b)):
+            return (isinstance(a, Number) and _is_linear(b)) or (isinstance(b, Number) and _is_linear(a))
+    return isinstance(place, Index) or place == Number(0)
 
 
 def _parts(size: Size, most: int) -> list[tuple[str, str, str]]:
