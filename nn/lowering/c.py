@@ -254,12 +254,14 @@ def _joined(shape: tuple[Size, ...], places: tuple[Expression, ...]) -> list[tup
 def _whole(front: tuple[Size, Expression], back: tuple[Size, Expression]) -> tuple[Size, Expression] | None:
     """Return the size and the place of two axes together; None where the places are no parts of one."""
     (outer, high), (inner, low) = front, back
+    if not isinstance(outer, int) or not isinstance(inner, int):
+        return None
+    end = Number(inner)
     match high, low:
-        case (Operation("//", (p, Number(s))), Operation("%", (q, Number(t)))) if p == q and s == t == inner:
-            if isinstance(outer, int) and isinstance(inner, int):
-                return outer * inner, p
-        case (Operation("%", (Operation("//", (p, Number(s))), Number(u))), Operation("%", (q, Number(t)))):
-            if p == q and s == t == inner and isinstance(outer, int) and u == outer:
+        case Operation("//", (p, divisor)), Operation("%", (q, modulus)) if p == q and divisor == modulus == end:
+            return outer * inner, p
+        case Operation("%", (Operation("//", (p, divisor)), bound)), Operation("%", (q, modulus)):
+            if p == q and divisor == modulus == end and bound == Number(outer):
                 return outer * inner, Operation("%", (p, Number(outer * inner)))
     return None
 

@@ -80,6 +80,8 @@ def _home(nest: Nest, before: list[Item]) -> int | None:
     read = reads(store.value, *store.places)
     for number in reversed(range(len(before))):
         item = before[number]
+        if reductions(store.value) and isinstance(item, Nest) and _joins(store, nest, item):
+            return number  # it reduces the same already
         written = {each.array for each in stores_of(item)}
         if written & (read | {store.array}) or store.array in _read_by(item):
             return number if isinstance(item, Nest) and _joins(store, nest, item) else None
