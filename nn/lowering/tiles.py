@@ -27,6 +27,7 @@ from .expression import (
     reductions,
     substituted,
 )
+from .memory import size_at
 from .program import Array, Item, Nest, Program, Recurrence
 
 FEWEST_ROWS = 4  # for fewer a panel is not worth while
@@ -88,35 +89,48 @@ def column_of(nest: Nest, totals: list[Reduction]) -> str:
 
 
 def _stands_last(load: Load, index: str) -> bool:
-    *front, last = [p for p, size in zip(load.places, load.shape, strict=True) if size != 1]
+    """Tell whether the entries for successive values of an index stand side by side."""
+    *front, last = [p for p, size in zip(load.places, load.shape, strict=True) if size != 1] or [Number(0)]
     return last == Index(index) and all(index not in free_indices(place) for place in front)
 
 
 def tiling(nest: Nest) -> Tiling | None:
-    """Return how a nest is cut into tiles; None for what is no product of enough rows."""
+    """Return how a nest is best cut into tiles; None for what is no product of enough rows."""
     totals, sizes = sums(nest), dict(nest.indices)
     best: Tiling | None = None
-    most = 0
     for seed in reversed(sizes) if totals else ():
         found = [_factors(each, seed, sizes) for each in totals]
         first = found[0]
         if first is None or any(each is None or each[:2] != first[:2] for each in found):
             continue
         rows, columns, _ = first
-        count = _count(sizes[name] for name in rows)
-        if isinstance(count, int) and count < FEWEST_ROWS:
+        if _estimate(sizes[name] for name in rows) < FEWEST_ROWS:
             continue
-        width = min(_known(_count(sizes[name] for name in columns)), MOST_COLUMNS)
-        if width > most:
-            best, most = Tiling(rows, columns, [each[2] for each in found if each]), width
+        candidate = Tiling(rows, columns, [each[2] for each in found if each])
+        if best is None or _cost(nest, candidate) < _cost(nest, best):
+            best = candidate
     return best
 
 
-MOST_COLUMNS = 64  # of a tile, beyond which more are no better
+USUAL_BATCH, USUAL_LANES = 64, 16  # for estimates
 
 
-def _known(size: Size) -> int:
-    return size if isinstance(size, int) else MOST_COLUMNS
+def _estimate(sizes: Iterable[Size]) -> int:
+    return math.prod(size_at(size, USUAL_BATCH) for size in sizes)
+
+
+def _cost(nest: Nest, tiles: Tiling) -> float:
+    """Estimate the cycles of a product: of copying columns, of multiplying, and of storing entries apart or in rows."""
+    sizes, last = dict(nest.indices), nest.indices[-1][0]
+    rows, columns = (_estimate(sizes[name] for name in names) for names in (tiles.rows, tiles.columns))
+    stored = 0.2 if tiles.columns[-1] == last else 4
+    cost = rows * columns * stored
+    for each in tiles.sums:
+        near = isinstance(each.column, Load) and _stands_last(each.column, tiles.columns[-1])
+        copied = 1.5 if len(tiles.columns) > 1 else 0.15 if near else 1
+        terms = _estimate(size for _, size in each.total.indices)
+        cost += terms * (columns * copied + rows * math.ceil(columns / USUAL_LANES) / 2)
+    return cost
 
 
 def _count(sizes: Iterable[Size]) -> Size:
@@ -225,7 +239,7 @@ class TileWriter(NestWriter):
         for name in reversed(names):
             place = operation("//", Index(counter), below)
             found[name] = place if name == names[0] else operation("%", place, sizes[name])  # type: ignore[arg-type]
-            below *= _known(sizes[name])
+            below *= size_at(sizes[name], 1)  # the first, which may follow the batch size, is below none
         return found
 
     def _columns(self, totals: list[Reduction], column: str) -> list[str]:
