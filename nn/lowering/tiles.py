@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from .c import Dialect, Function, NestWriter, nest_function
 from .expression import (
@@ -308,13 +308,12 @@ class TileWriter(NestWriter):
                 self.line(f"for (long j = {width}; j < {room}; j++) {panel}[k * {room} + j] = 0;")
 
         load = each.column
-        if len(columns) == 1 or not isinstance(load, Load) or not all(map(_is_linear, load.places)):
+        if len(columns) == 1 or not _is_split(load):
             self._over(each.total, copied)
             return
         first = {**places, **{index: Number(0) for index, _ in each.total.indices}}
         start = self.offset(load.shape, _all_at(load, first))
-        step = self.offset(load.shape, _all_at(load, {name: Number(0) for name, _ in self.nest.indices}))
-        array = load.array
+        step, array = self._step(load), load.array
 
         def gathered() -> None:
             self.line(f"const T *from = {array} + {step};")
@@ -325,6 +324,20 @@ class TileWriter(NestWriter):
         self.line(f"for (long j = 0; j < {width}; j++) at[j] = {start};")
         self._over(each.total, gathered)
 
+    def _row_values(self, number: int, each: Factors, rows: list[dict[str, Expression]]) -> list[str]:
+        """Return the factor of each row in C; where it is an entry of an array, find first where these begin."""
+        if not _is_split(each.row):
+            return [self.text(_at(each.row, place), real=True) for place in rows]
+        for k, place in enumerate(rows):
+            first = {**place, **{index: Number(0) for index, _ in each.total.indices}}
+            start = self.offset(each.row.shape, _all_at(each.row, first))
+            self.line(f"const T *row{number}_{k} = {each.row.array} + {start};")
+        return [f"row{number}_{k}[step]" for k in range(len(rows))]
+
+    def _step(self, load: Load) -> str:
+        """Return how far the indices of a sum move along an array, whose places are sums of multiples of indices."""
+        return self.offset(load.shape, _all_at(load, {name: Number(0) for name, _ in self.nest.indices}))
+
     def _tile(self, found: Tiling, height: int, vectors: int, lanes: int, width: str) -> None:
         room = vectors * lanes
         rows = [self._places(found.rows, f"(r + {k})") for k in range(height)]
@@ -333,14 +346,18 @@ class TileWriter(NestWriter):
             for row in names:
                 self.line(f"V {', '.join(f'{name} = {{0}}' for name in row)};")
 
-            def multiplied(panel: str = panel, each: Factors = each, names: list[list[str]] = names) -> None:
+            values = self._row_values(s, each, rows)
+
+            def multiplied(
+                panel: str = panel, each: Factors = each, names: list[list[str]] = names, values: list[str] = values
+            ) -> None:
                 for v in range(vectors):
                     self.line(f"const V column{v} = *(const V *)({panel} + k * {room} + {v * lanes});")
-                for place, row in zip(rows, names, strict=True):
-                    self.line("{")
-                    self.line(f"    const T x = {self.text(_at(each.row, place), real=True)};")
-                    self.line("    " + " ".join(f"{name} += x * column{v};" for v, name in enumerate(row)))
-                    self.line("}")
+                if _is_split(each.row):
+                    self.line(f"const long step = {self._step(each.row)};")
+                for value, row in zip(values, names, strict=True):
+                    self.line(f"{{ const T x = {value};")
+                    self.line("    " + " ".join(f"{name} += x * column{v};" for v, name in enumerate(row)) + " }")
 
             self._over(each.total, multiplied)
             self.line(f"T tile{s}[{height}][{room}];")
@@ -371,6 +388,11 @@ def _at(node: Expression, places: Mapping[str, Expression]) -> Expression:
 
 def _all_at(load: Load, places: Mapping[str, Expression]) -> tuple[Expression, ...]:
     return tuple(_at(place, places) for place in load.places)
+
+
+def _is_split(value: Expression) -> TypeGuard[Load]:
+    """Tell whether a value is an entry whose place in memory is a sum of steps along each index."""
+    return isinstance(value, Load) and value.is_real and all(map(_is_linear, value.places))
 
 
 def _is_linear(place: Expression) -> bool:
