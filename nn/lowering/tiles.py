@@ -130,7 +130,7 @@ def _cost(nest: Nest, tiles: Tiling) -> float:
         copied = 1.5 if len(tiles.columns) > 1 else 0.15 if near else 1
         terms = _estimate(size for _, size in each.total.indices)
         cost += terms * (columns * copied + rows * math.ceil(columns / USUAL_LANES) / 2)
-    return cost
+    return cost * _estimate(size for name, size in sizes.items() if name not in (*tiles.rows, *tiles.columns))
 
 
 def _count(sizes: Iterable[Size]) -> Size:
@@ -151,6 +151,12 @@ def _factors(total: Reduction, seed: str, sizes: Mapping[str, Size]) -> tuple[tu
     rows, columns = (_in_order(each, sizes) for each in (of_rows - of_columns, of_columns - of_rows))
     if not rows or not columns:
         return None
+    if (
+        len(columns) > 1
+        and isinstance(sizes[columns[0]], Affine)
+        and _estimate(sizes[name] for name in columns[1:]) >= USUAL_LANES
+    ):
+        columns = columns[1:]  # what is stored then stands side by side
     return rows, columns, Factors(total, _multiplied(row), _multiplied(column))
 
 
