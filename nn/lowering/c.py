@@ -34,8 +34,8 @@ HELPERS = {
     "quotient": "static inline long quotient(long a, long b) { return a / b - (a % b && (a < 0) != (b < 0)); }",
     "remainder_of": "static inline long remainder_of(long a, long b) { return a - b * quotient(a, b); }",
     "square": "static inline T square(T x) { return x * x; }",
-    "larger": "static inline T larger(T a, T b) { return ((a > b) | (a != a)) ? a : b; }",
-    "smaller": "static inline T smaller(T a, T b) { return ((a < b) | (a != a)) ? a : b; }",
+    "larger": "static inline T larger(T a, T b) { const T m = a > b ? a : b; return a != a ? a : m; }",
+    "smaller": "static inline T smaller(T a, T b) { const T m = a < b ? a : b; return a != a ? a : m; }",
     "sign": "static inline T sign(T x) { return x > 0 ? 1 : x < 0 ? -1 : x; }",
     "softplus": "static inline T softplus(T x) { return larger(x, 0) + log1p{f}(exp{f}(-fabs{f}(x))); }",
 }

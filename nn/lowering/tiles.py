@@ -228,6 +228,10 @@ class TileWriter(NestWriter):
             vectors = -(-int(width) // lanes) if width.isdigit() else self.shape.vectors
             for panel, each in zip(self.nest.scratch, found.sums, strict=True):
                 self._fill(panel, each, found.columns, width, vectors * lanes)
+            if scattered := self._scattered(found):
+                places = _all_at(scattered, self._alone(found.columns, "(c + j)"))
+                self.line(f"long to[{self.shape.columns(self.dialect)}];")
+                self.line(f"for (long j = 0; j < {width}; j++) to[j] = {self.offset(scattered.shape, places)};")
             for height, first, last in _rows(_count(sizes[name] for name in found.rows), self.shape.rows):
                 self.open("r", last, first, height)
                 self._tile(found, height, vectors, lanes, width)
@@ -330,6 +334,16 @@ class TileWriter(NestWriter):
         self.line(f"for (long j = 0; j < {width}; j++) at[j] = {start};")
         self._over(each.total, gathered)
 
+    def _alone(self, names: tuple[str, ...], counter: str) -> dict[str, Expression]:
+        """Return the indices that a counter stands for, with 0 for all others."""
+        return {**{name: Number(0) for name, _ in self.nest.indices}, **self._places(names, counter)}
+
+    def _scattered(self, found: Tiling) -> Load | None:
+        """Return the entry that a nest adds a sum to, if that is all it does, and rows and columns step apart."""
+        (store, *others) = self.nest.stores
+        is_scatter = store.adds and not others and store.value == found.sums[0].total
+        return store.target if is_scatter and all(map(_is_linear, store.places)) else None
+
     def _row_values(self, number: int, each: Factors, rows: list[dict[str, Expression]]) -> list[str]:
         """Return the factor of each row in C; where it is an entry of an array, find first where these begin."""
         if not _is_split(each.row):
@@ -369,7 +383,13 @@ class TileWriter(NestWriter):
             self.line(f"T tile{s}[{height}][{room}];")
             for k, row in enumerate(names):
                 self.line(" ".join(f"*(V *)(tile{s}[{k}] + {v * lanes}) = {name};" for v, name in enumerate(row)))
+        scattered = self._scattered(found)
         for k, place in enumerate(rows):
+            if scattered:
+                base = _all_at(scattered, {**place, **{name: Number(0) for name in found.columns}})
+                self.line(f"T *into{k} = {scattered.array} + {self.offset(scattered.shape, base)};")
+                self.line(f"for (long j = 0; j < {width}; j++) into{k}[to[j]] += tile0[{k}][j];")
+                continue
             at = {**place, **self._places(found.columns, "(c + j)")}
             self.open("j", width)
             before = dict(self.locals)
