@@ -144,8 +144,9 @@ def lowered_text(text, values, outputs=("y",), by=(), upstream=None):
 
 
 @needs_compiler
-def test_textbook_statements_are_lowered(tmp_path):
-    programs, rows = Programs(), []
+@pytest.mark.parametrize("wide", [None, True])
+def test_textbook_statements_are_lowered(wide, tmp_path):
+    programs, rows = Programs(wide), []
     for statement in STATEMENTS:
         rng = np.random.default_rng(0)
         values = statement.draw(rng)
@@ -165,6 +166,42 @@ def test_textbook_statements_are_lowered(tmp_path):
             arrays = programs.run(number, program, given, dtype)
             for name, value in wanted.items():
                 close(arrays[name], value, dtype)
+
+
+PRODUCTS = {
+    "product": ("y = a @ b + 1", {"a": (13, 5), "b": (5, 70)}),
+    "transposed": ("y = a @ b.T", {"a": (64, 3), "b": (9, 3)}),
+    "three factors": ("y[i, j] = sum(a[i, k] * b[k, j] * s[k], k)", {"a": (7, 4), "b": (4, 20), "s": (4,)}),
+    "two products": ("y = a @ b + c @ d", {"a": (6, 3), "b": (3, 19), "c": (6, 2), "d": (2, 19)}),
+    "a stack": ("y = a @ b", {"a": (2, 5, 3), "b": (2, 3, 8)}),
+    "columns summed": ("y = a.sum(0) * 2", {"a": (9, 67)}),
+    "convolution": (
+        "i, j = range(8), range(7); y[n, o, i, j] = sum(w[o, c, u, v] * x[n, c, i + u, j + 2 * v], c, u, v)",
+        {"w": (5, 2, 3, 2), "x": (3, 2, 10, 9)},
+    ),
+    "scatter": (
+        "z = zeros(3, 2, 10, 9); z[n, c, i + u, j + 2 * v] += w[o, c, u, v] * g[n, o, i, j]; y = z * 1",
+        {"w": (5, 2, 3, 2), "g": (3, 5, 8, 7)},
+    ),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("wide", [True, False])
+def test_products_in_tiles(wide, tmp_path):
+    programs, rows = Programs(wide), []
+    for text, shapes in PRODUCTS.values():
+        rng = np.random.default_rng(0)
+        values = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+        walker = Walker(values)
+        walker.run(parse(text))
+        program = lowered_text(text, values)
+        rows.append((program, programs.add(program), values, walker.value("y")))
+    programs.compile(tmp_path)
+    for program, number, values, expected in rows:
+        given = {f"in_{name}": value for name, value in values.items()}
+        for dtype in TOLERANCE:
+            close(programs.run(number, program, given, dtype)["out_y"], expected, dtype)
 
 
 # ---- rules of stability: the plain formula overflows where the lowered one does not
