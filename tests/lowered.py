@@ -9,7 +9,8 @@ import pytest
 
 from nn.lowering.c import Dialect, nest_function
 from nn.lowering.source import HEAD, Source
-from nn.lowering.tiles import tile_shape, tiled_function, vector_type, with_panels
+from nn.lowering.tiles import tile_shape, tiled_function, vector_type
+from nn.lowering.tiling import with_panels
 
 COMPILER = shutil.which("gcc") or shutil.which("clang")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler here")

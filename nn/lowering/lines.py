@@ -18,17 +18,8 @@ from ..mathematics.run import Grid, Walker
 from ..mathematics.run import Sequence as Steps
 from ..mathematics.trees import base, free_indices, index_name, is_ellipsis, nodes, subscripts
 from ..mathematics.words import REDUCTIONS, WORDS
-from .expression import (
-    Entries,
-    Expression,
-    Index,
-    LoweringError,
-    Number,
-    elementwise,
-    operation,
-    reduced,
-    scalar,
-)
+from .entries import Entries, elementwise, scalar
+from .expression import Expression, Index, LoweringError, Number, operation, reduced
 from .program import Builder, zeros
 from .wholes import along, axes_of, negative, product, spread
 

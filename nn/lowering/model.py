@@ -13,7 +13,8 @@ from ..graph import Call, Graph, Node, leaves, placed
 from ..mathematics.statement import Statement
 from ..module import Module
 from ..parameter import Buffer, Parameter
-from .expression import Entries, LoweringError, elementwise, operation, scalar
+from .entries import Entries, elementwise, scalar
+from .expression import LoweringError, operation
 from .fusion import fused
 from .lines import LineLowering, Shapes
 from .program import Builder, Program

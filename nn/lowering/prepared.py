@@ -19,7 +19,8 @@ from .limits import index_limits
 from .memory import plan, size_at
 from .rule import Rule, numbers_of
 from .source import HEAD, Source
-from .tiles import tile_shape, tiled_function, vector_type, with_panels
+from .tiles import tile_shape, tiled_function, vector_type
+from .tiling import with_panels
 
 CODE = """\
 double gradients(long n, void *const *a) {

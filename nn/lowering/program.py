@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from .entries import Entries, loaded
 from .expression import (
-    Entries,
     Expression,
     Index,
     Load,
@@ -22,7 +22,6 @@ from .expression import (
     Size,
     as_expression,
     free_indices,
-    loaded,
     nodes,
     rebuilt,
     reductions,

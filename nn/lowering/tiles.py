@@ -6,31 +6,24 @@ and clang, since neither is sure to find them by itself.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 from .c import Dialect, Function, NestWriter, nest_function
 from .expression import (
-    Affine,
     Expression,
     Index,
     Load,
     Number,
-    Operation,
     Reduction,
     Size,
-    free_indices,
-    nodes,
     operation,
-    reductions,
     substituted,
 )
 from .memory import size_at
-from .program import Array, Item, Nest, Program, Recurrence
-
-FEWEST_ROWS = 4  # for fewer a panel is not worth while
+from .program import Array, Nest
+from .tiling import Factors, Tiling, column_of, count_of, is_linear, is_split, sums, tiling
 
 
 class Shape(NamedTuple):
@@ -55,155 +48,6 @@ class Shape(NamedTuple):
 WIDE, NARROW = Shape(64, 4, 6), Shape(32, 2, 6)
 
 
-class Factors(NamedTuple):
-    """A sum over products: the factor that depends on the rows of a tile, and the one that depends on its columns."""
-
-    total: Reduction
-    row: Expression
-    column: Expression
-
-
-class Tiling(NamedTuple):
-    """The indices of a nest that count rows together, those that count columns together, and the sums."""
-
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    sums: list[Factors]
-
-
-def sums(nest: Nest) -> list[Reduction]:
-    """Return the sums that a nest computes for each of its entries; none where it reduces in other ways too."""
-    every = {name for name, _ in nest.indices}
-    totals = reductions(*(store.value for store in nest.stores))
-    whole = all(each.name == "sum" and each.is_real and free_indices(each) >= every for each in totals)
-    inner = any(isinstance(part, Reduction) for each in totals for part in nodes(each.body))
-    return totals if whole and every and not inner else []
-
-
-def column_of(nest: Nest, totals: list[Reduction]) -> str:
-    """Return the index along which what sums read stands side by side in memory; "" where there is none."""
-    column, size = nest.indices[-1]
-    loads = [node for each in totals for node in nodes(each.body) if isinstance(node, Load)]
-    near = all(_stands_last(load, column) for load in loads if column in free_indices(load))
-    return column if near and isinstance(size, int) and any(column in free_indices(load) for load in loads) else ""
-
-
-def _stands_last(load: Load, index: str) -> bool:
-    """Tell whether the entries for successive values of an index stand side by side."""
-    *front, last = [p for p, size in zip(load.places, load.shape, strict=True) if size != 1] or [Number(0)]
-    return last == Index(index) and all(index not in free_indices(place) for place in front)
-
-
-def tiling(nest: Nest) -> Tiling | None:
-    """Return how a nest is best cut into tiles; None for what is no product of enough rows."""
-    totals, sizes = sums(nest), dict(nest.indices)
-    best: Tiling | None = None
-    for seed in reversed(sizes) if totals else ():
-        found = [_factors(each, seed, sizes) for each in totals]
-        first = found[0]
-        if first is None or any(each is None or each[:2] != first[:2] for each in found):
-            continue
-        rows, columns, _ = first
-        if _estimate(sizes[name] for name in rows) < FEWEST_ROWS:
-            continue
-        candidate = Tiling(rows, columns, [each[2] for each in found if each])
-        if best is None or _cost(nest, candidate) < _cost(nest, best):
-            best = candidate
-    return best
-
-
-USUAL_BATCH, USUAL_LANES = 64, 16  # for estimates
-
-
-def _estimate(sizes: Iterable[Size]) -> int:
-    return math.prod(size_at(size, USUAL_BATCH) for size in sizes)
-
-
-def _cost(nest: Nest, tiles: Tiling) -> float:
-    """Estimate the cycles of a product: of copying columns, of multiplying, and of storing entries apart or in rows."""
-    sizes, last = dict(nest.indices), nest.indices[-1][0]
-    rows, columns = (_estimate(sizes[name] for name in names) for names in (tiles.rows, tiles.columns))
-    stored = 0.2 if tiles.columns[-1] == last else 4
-    cost = rows * columns * stored
-    for each in tiles.sums:
-        near = isinstance(each.column, Load) and _stands_last(each.column, tiles.columns[-1])
-        copied = 1.5 if len(tiles.columns) > 1 else 0.15 if near else 1
-        terms = _estimate(size for _, size in each.total.indices)
-        cost += terms * (columns * copied + rows * math.ceil(columns / USUAL_LANES) / 2)
-    return cost * _estimate(size for name, size in sizes.items() if name not in (*tiles.rows, *tiles.columns))
-
-
-def _count(sizes: Iterable[Size]) -> Size:
-    """Return how many values indices have together, one of which at most follows the batch size."""
-    listed = list(sizes)
-    whole = math.prod(size for size in listed if isinstance(size, int))
-    free = next((size for size in listed if isinstance(size, Affine)), None)
-    return whole if free is None else Affine(free.slope * whole, free.constant * whole)
-
-
-def _factors(total: Reduction, seed: str, sizes: Mapping[str, Size]) -> tuple[tuple, tuple, Factors] | None:
-    """Return the indices of rows and of columns, one of which is `seed`, and the factors that depend on them."""
-    factors = _product(total.body)
-    column = [factor for factor in factors if seed in free_indices(factor)]
-    row = [factor for factor in factors if seed not in free_indices(factor)]
-    of_columns = set[str]().union(*map(free_indices, column)) & sizes.keys()
-    of_rows = set[str]().union(*map(free_indices, row)) & sizes.keys()
-    rows, columns = (_in_order(each, sizes) for each in (of_rows - of_columns, of_columns - of_rows))
-    if not rows or not columns:
-        return None
-    if (
-        len(columns) > 1
-        and isinstance(sizes[columns[0]], Affine)
-        and _estimate(sizes[name] for name in columns[1:]) >= USUAL_LANES
-    ):
-        columns = columns[1:]  # what is stored then stands side by side
-    return rows, columns, Factors(total, _multiplied(row), _multiplied(column))
-
-
-def _in_order(names: set[str], sizes: Mapping[str, Size]) -> tuple[str, ...]:
-    """Return indices in their order, but one whose size follows the batch size first; of several such the first."""
-    free = [name for name in sizes if name in names and isinstance(sizes[name], Affine)]
-    return (*free[:1], *(name for name in sizes if name in names and name not in free))
-
-
-def _product(node: Expression) -> list[Expression]:
-    if isinstance(node, Operation) and node.name == "*":
-        return [factor for part in node.arguments for factor in _product(part)]
-    return [node]
-
-
-def _multiplied(factors: list[Expression]) -> Expression:
-    first, *rest = factors
-    for factor in rest:
-        first = operation("*", first, factor)
-    return first
-
-
-# ---- panels
-
-
-def with_panels(program: Program, columns: int) -> Program:
-    """Return a program in which each product has memory for the panel of columns that it copies."""
-    arrays = dict(program.arrays)
-
-    def with_panel(item: Item) -> Item:
-        if isinstance(item, Recurrence):
-            return replace(item, items=tuple(map(with_panel, item.items)))
-        found = tiling(item)
-        if found is None:
-            return item
-        names = []
-        for each in found.sums:
-            names.append(f"panel{len(arrays)}")
-            arrays[names[-1]] = Array(names[-1], (*(size for _, size in each.total.indices), columns), role="panel")
-        return replace(item, scratch=tuple(names))
-
-    return Program(arrays, tuple(map(with_panel, program.items)))
-
-
-# ---- C
-
-
 class TileWriter(NestWriter):
     """Writes a nest of products in tiles."""
 
@@ -222,7 +66,7 @@ class TileWriter(NestWriter):
                 self.open(name, size)
         lanes = self.shape.lanes(self.dialect)
         for width, start, stop in _parts(
-            _count(sizes[name] for name in found.columns), self.shape.columns(self.dialect)
+            count_of(sizes[name] for name in found.columns), self.shape.columns(self.dialect)
         ):
             self._block("c", start, stop, width)
             vectors = -(-int(width) // lanes) if width.isdigit() else self.shape.vectors
@@ -232,7 +76,7 @@ class TileWriter(NestWriter):
                 places = _all_at(scattered, self._alone(found.columns, "(c + j)"))
                 self.line(f"long to[{self.shape.columns(self.dialect)}];")
                 self.line(f"for (long j = 0; j < {width}; j++) to[j] = {self.offset(scattered.shape, places)};")
-            for height, first, last in _rows(_count(sizes[name] for name in found.rows), self.shape.rows):
+            for height, first, last in _rows(count_of(sizes[name] for name in found.rows), self.shape.rows):
                 self.open("r", last, first, height)
                 self._tile(found, height, vectors, lanes, width)
                 self.close()
@@ -318,7 +162,7 @@ class TileWriter(NestWriter):
                 self.line(f"for (long j = {width}; j < {room}; j++) {panel}[k * {room} + j] = 0;")
 
         load = each.column
-        if len(columns) == 1 or not _is_split(load):
+        if len(columns) == 1 or not is_split(load):
             self._over(each.total, copied)
             return
         first = {**places, **{index: Number(0) for index, _ in each.total.indices}}
@@ -342,11 +186,11 @@ class TileWriter(NestWriter):
         """Return the entry that a nest adds a sum to, if that is all it does, and rows and columns step apart."""
         (store, *others) = self.nest.stores
         is_scatter = store.adds and not others and store.value == found.sums[0].total
-        return store.target if is_scatter and all(map(_is_linear, store.places)) else None
+        return store.target if is_scatter and all(map(is_linear, store.places)) else None
 
     def _row_values(self, number: int, each: Factors, rows: list[dict[str, Expression]]) -> list[str]:
         """Return the factor of each row in C; where it is an entry of an array, find first where these begin."""
-        if not _is_split(each.row):
+        if not is_split(each.row):
             return [self.text(_at(each.row, place), real=True) for place in rows]
         for k, place in enumerate(rows):
             first = {**place, **{index: Number(0) for index, _ in each.total.indices}}
@@ -373,7 +217,7 @@ class TileWriter(NestWriter):
             ) -> None:
                 for v in range(vectors):
                     self.line(f"const V column{v} = *(const V *)({panel} + k * {room} + {v * lanes});")
-                if _is_split(each.row):
+                if is_split(each.row):
                     self.line(f"const long step = {self._step(each.row)};")
                 for value, row in zip(values, names, strict=True):
                     self.line(f"{{ const T x = {value};")
@@ -414,21 +258,6 @@ def _at(node: Expression, places: Mapping[str, Expression]) -> Expression:
 
 def _all_at(load: Load, places: Mapping[str, Expression]) -> tuple[Expression, ...]:
     return tuple(_at(place, places) for place in load.places)
-
-
-def _is_split(value: Expression) -> TypeGuard[Load]:
-    """Tell whether a value is an entry whose place in memory is a sum of steps along each index."""
-    return isinstance(value, Load) and value.is_real and all(map(_is_linear, value.places))
-
-
-def _is_linear(place: Expression) -> bool:
-    """Tell whether a place is a sum of multiples of indices, so that steps along different ones add up."""
-    match place:
-        case Operation(name="+" | "-", arguments=parts):
-            return all(map(_is_linear, parts))
-        case Operation(name="*", arguments=(a, b)):
-            return (isinstance(a, Number) and _is_linear(b)) or (isinstance(b, Number) and _is_linear(a))
-    return isinstance(place, Index) or place == Number(0)
 
 
 def _parts(size: Size, most: int) -> list[tuple[str, str, str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .expression import Entries, Expression, LoweringError, Number, as_expression, elementwise, operation, reduced
+from .entries import Entries, elementwise
+from .expression import Expression, LoweringError, Number, as_expression, operation, reduced
 
 
 def negative(value: Expression) -> Expression:
