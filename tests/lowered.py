@@ -7,10 +7,11 @@ import subprocess
 import numpy as np
 import pytest
 
-from nn.lowering.c import Dialect, nest_function
+from nn.lowering.c import Dialect
+from nn.lowering.cuts import with_panels
+from nn.lowering.nests import nest_function
 from nn.lowering.source import HEAD, Source
 from nn.lowering.tiles import tile_shape, tiled_function, vector_type
-from nn.lowering.tiling import with_panels
 
 COMPILER = shutil.which("gcc") or shutil.which("clang")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler here")

@@ -13,10 +13,11 @@ from nn.lowering.batch import BatchError, free_batch
 from nn.lowering.example import Example
 from nn.lowering.expression import Affine
 from nn.lowering.fusion import fused
-from nn.lowering.lines import LineLowering, Shapes
+from nn.lowering.lines import LineLowering
 from nn.lowering.memory import in_memory, plan
 from nn.lowering.model import ModelLowering
 from nn.lowering.program import Builder, Program, all_nests
+from nn.lowering.values import Shapes
 from nn.mathematics.program import halves, parse
 from nn.mathematics.run import Walker
 

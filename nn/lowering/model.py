@@ -16,9 +16,10 @@ from ..parameter import Buffer, Parameter
 from .entries import Entries, elementwise, scalar
 from .expression import LoweringError, operation
 from .fusion import fused
-from .lines import LineLowering, Shapes
+from .lines import LineLowering
 from .program import Builder, Program
 from .reuse import reused
+from .values import Shapes
 
 
 class _Outlines(Statement):

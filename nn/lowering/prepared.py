@@ -13,6 +13,7 @@ from ..module import Module
 from ..random import default_generator
 from .c import Dialect
 from .compiler import load_library, processor
+from .cuts import with_panels
 from .example import Example
 from .expression import LoweringError
 from .limits import index_limits
@@ -20,7 +21,6 @@ from .memory import plan, size_at
 from .rule import Rule, numbers_of
 from .source import HEAD, Source
 from .tiles import tile_shape, tiled_function, vector_type
-from .tiling import with_panels
 
 CODE = """\
 double gradients(long n, void *const *a) {

@@ -12,7 +12,7 @@ from typing import Any
 from ..mathematics.program import Line, parse
 from ..mathematics.trees import base
 from ..mathematics.words import WORDS
-from .c import Dialect, Function, NestWriter
+from .c import Dialect
 from .expression import (
     Affine,
     Expression,
@@ -25,8 +25,9 @@ from .expression import (
     children,
     operation,
 )
-from .lines import BINARY
+from .nests import Function, NestWriter
 from .program import Array, Nest, Store
+from .values import BINARY
 
 SIZE = Affine(1, 0)  # as many weights as the rule is given
 DOUBLE = Dialect("double", "double")

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .c import Dialect, Function, helpers, nest_function
+from .c import Dialect, helpers
 from .memory import in_memory
+from .nests import Function, nest_function
 from .program import Item, Program, Recurrence
 
 HEAD = """\

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from .c import Dialect, Function, NestWriter, nest_function
+from .c import Dialect
+from .cuts import Factors, Tiling, column_of, count_of, is_linear, is_split, sums, tiling
 from .expression import (
     Expression,
     Index,
@@ -22,8 +23,8 @@ from .expression import (
     substituted,
 )
 from .memory import size_at
+from .nests import Function, NestWriter, nest_function
 from .program import Array, Nest
-from .tiling import Factors, Tiling, column_of, count_of, is_linear, is_split, sums, tiling
 
 
 class Shape(NamedTuple):
