@@ -3,9 +3,9 @@
 `lines`, with `values` and `wholes`, read the equations of one call into a `program` of loops, which store an
 `expression` for each of an array's `entries`. `model` does so for a graph, `rule` for an optimizer's rule. `stable`,
 `fusion` and `reuse` rewrite, `batch` leaves the batch size of an `example` open, `limits` finds which integers a
-program takes, and `memory` plans. `c` prints expressions, `nests` and `tiles` (by the plan of `cuts`) print loops, `source`
-collects functions. `export` writes a file, made of `cfile`, `training` and `row`, what it knows of a table; `step`
-takes a training step in C, which is `prepared` and compiled by `compiler`.
+program takes, and `memory` plans. `c` prints expressions, `nests` and `tiles`, by the plan of `cuts`, print loops, and
+`source` collects functions. `export` writes a file, made of `cfile`, `training` and `row`, what it knows of a table;
+`step` takes a training step in C, which is `prepared` and compiled by `compiler`.
 """
 
 from .compiler import CompilerError as CompilerError

@@ -254,7 +254,8 @@ class Values:
         """Return the value of a tree that depends on shapes and settings alone."""
         if not self._is_static(node):
             raise LoweringError(f"{ast.unparse(node)} must follow from shapes and settings")
-        return _plain(self.walker.of(node))
+        with np.errstate(all="ignore"):
+            return _plain(self.walker.of(node))
 
 
 def _scalar_or_tuple(walker: Walker, name: str) -> Any:
