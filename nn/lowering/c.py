@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..mathematics.words import WORDS
 from .expression import (
+    COMPARISONS,
     Affine,
     Expression,
     Index,
@@ -105,10 +106,12 @@ class Writer:
             case Operation(name="**", arguments=(base, Number(value=2))) if base.is_real:
                 return f"square({self.text(base, True)})"
             case Operation(name="where", arguments=(test, a, b)):
-                parts = [self.text(test, test.is_real), self.text(a, real), self.text(b, real)]
-                return f"({parts[0]} ? {parts[1]} : {parts[2]})"
+                holds = self.text(test, test.is_real)
+                if not (isinstance(test, Operation) and test.name in COMPARISONS):
+                    holds = f"({holds} != 0)"
+                return f"({holds} ? {self.text(a, real)} : {self.text(b, real)})"
             case Operation(name=name, arguments=arguments):
-                if not node.is_real and real and name not in (">", ">=", "<", "<=", "==", "!="):
+                if not node.is_real and real and name not in COMPARISONS:
                     return f"({self.dialect.name}){self.text(node, False)}"
                 inner = any(each.is_real for each in arguments) or name not in OPERATORS or name in ("/", "**")
                 if not inner and name in ("//", "%") and _may_be_negative(arguments[0]):
