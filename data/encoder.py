@@ -162,6 +162,33 @@ class TableEncoder:
         columns = zip(self.inputs, self.levels, strict=True)
         return [f"{name}={level}" if level else name for name, levels in columns for level in levels or [""]]
 
+    def columns(self) -> list[dict[str, Any]]:
+        """Return what is done to each input column, in their order, as dicts of names, lists and numbers.
+
+        A column of text has "levels", each a feature of 0 and 1, and in "mean" their frequencies, which stand for a
+        missing value. One of numbers becomes (value - "shift") / "scale", and "mean" stands for a missing value.
+
+        Raises:
+            RuntimeError: before `fit`.
+
+        Example:
+            >>> table = Table("cars.csv", {"weight": ["3500", "2100"], "mpg": ["18", "31"]}, lines=[2, 3])
+            >>> TableEncoder(table, "mpg").fit(table).columns()
+            [{'name': 'weight', 'shift': 2800.0, 'scale': 700.0, 'mean': 2800.0}]
+        """
+        if not len(self.mean):
+            raise RuntimeError("TableEncoder.columns needs what fit learns: call fit first")
+        found: list[dict[str, Any]] = []
+        start = 0
+        for name, levels in zip(self.inputs, self.levels, strict=True):
+            if levels:
+                found.append({"name": name, "levels": levels, "mean": self.mean[start : start + len(levels)].tolist()})
+            else:
+                numbers = {"shift": self.shift[start], "scale": self.scale[start], "mean": self.mean[start]}
+                found.append({"name": name, **{key: float(value) for key, value in numbers.items()}})
+            start += len(levels) or 1
+        return found
+
     def drop_missing(self, table: Table, *, target: bool = True) -> Table:
         """Return the table without the rows that `missing` says to drop.
 

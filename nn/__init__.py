@@ -160,8 +160,8 @@ from .serialization import save as save
 from . import init as init
 from . import utils as utils
 
-# What proves and explains models is loaded when it is first asked for: it is as much code as all the rest, and who
-# trains a net need not wait for it.
+# What proves, explains and lowers models is loaded when it is first asked for: it is more code than all the rest, and
+# who trains a net need not wait for it.
 if TYPE_CHECKING:
     # Proof
     from .checking import gradcheck as gradcheck
@@ -176,6 +176,10 @@ if TYPE_CHECKING:
     from .onnx import import_onnx as import_onnx
     from .safetensors import load_safetensors as load_safetensors
     from .safetensors import save_safetensors as save_safetensors
+
+    # To C
+    from .lowering import compile as compile  # noqa: A004 - the name that it has in PyTorch
+    from .lowering import export_c as export_c
 
     # Mathematics as data
     from .mathematics.columns import column_equations as column_equations
@@ -193,6 +197,8 @@ _ASKED_FOR = {
     "import_onnx": "onnx",
     "load_safetensors": "safetensors",
     "save_safetensors": "safetensors",
+    "compile": "lowering",
+    "export_c": "lowering",
     "column_equations": "mathematics.columns",
     "evaluate_equations": "mathematics.statement",
     "to_latex": "mathematics.notation",

@@ -1,9 +1,7 @@
-"""The command line: `python -m nn gradcheck package.module:factory` checks the gradients of a layer of one's own.
+"""The command line: `gradcheck` checks the gradients of a layer of one's own, `export c` writes a model as a C file.
 
-The factory, such as a class, is called and returns a Module, or a tuple of a Module and what to call it with; a Module
-itself will do too. Arguments for it stand in brackets, "package.module:Scale(3)". For a Module alone, inputs are drawn
-from the shapes that are given with --shape. With --command, a program in any language is checked, as docs/gradcheck.md
-describes.
+python -m nn gradcheck package.module:factory
+python -m nn export c net.py:factory --weights model.npz --out net.c
 """
 
 from __future__ import annotations
@@ -19,15 +17,39 @@ from typing import Any
 import numpy as np
 
 from .checking import Report, Settings, gradcheck, program
+from .losses.base import Loss
+from .lowering import export_c
 from .module import Module
 from .random import manual_seed
+from .serialization import load
+
+GRADCHECK = """
+The factory, such as a class, is called and returns a Module, or a tuple of a Module and what to call it with; a Module
+itself will do too. Arguments for it stand in brackets, "package.module:Scale(3)". For a Module alone, inputs are drawn
+from the shapes that are given with --shape. With --command, a program in any language is checked, as docs/gradcheck.md
+describes.
+"""
+
+EXPORT = """
+The factory, in a file or in a package.module, returns a Module, or a tuple of a Module and an example of its inputs,
+whose place --shape can take. A loss and an optimizer in the tuple make the file learn: after the inputs, an example of
+the target may stand. Arguments for the factory stand in brackets, "net.py:build(3)".
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; return the exit status: 0 if all gradients are right, 1 if not."""
-    parser = argparse.ArgumentParser(prog="python -m nn", description="Tools for authors of layers.")
+    """Run a command; return the exit status: 0, or 1 if a gradient is wrong."""
+    parser = argparse.ArgumentParser(prog="python -m nn", description="Tools for authors of layers and models.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    command = commands.add_parser("gradcheck", help="check the gradients of a layer of your own", description=__doc__)
+    _add_gradcheck(commands)
+    export = commands.add_parser("export", help="write a model for use without Python")
+    _add_export_c(export.add_subparsers(required=True, metavar="format"))
+    args = parser.parse_args(argv)
+    return args.run(args)
+
+
+def _add_gradcheck(commands: Any) -> None:
+    command = commands.add_parser("gradcheck", help="check the gradients of a layer of your own", description=GRADCHECK)
     command.add_argument(
         "target", nargs="?", metavar="package.module:factory", help="where to find it, from the current folder"
     )
@@ -39,12 +61,52 @@ def main(argv: list[str] | None = None) -> int:
     command.add_argument("--timeout", type=float, default=60.0, help="seconds that a program may run (default: 60)")
     command.add_argument("--full", action="store_true", help="look at each entry, however many there are")
     command.add_argument("--seed", type=int, default=0, help="of the initial values and inputs (default: 0)")
-    args = parser.parse_args(argv)
-    if (args.target is None) == (args.program is None):
-        command.error("expected either package.module:factory or --command")
-    report = _checked_module(command, args) if args.program is None else _checked_program(command, args)
-    print(report)
-    return 0 if report else 1
+
+    def run(args: argparse.Namespace) -> int:
+        if (args.target is None) == (args.program is None):
+            command.error("expected either package.module:factory or --command")
+        report = _checked_module(command, args) if args.program is None else _checked_program(command, args)
+        print(report)
+        return 0 if report else 1
+
+    command.set_defaults(run=run)
+
+
+def _add_export_c(formats: Any) -> None:
+    command = formats.add_parser("c", help="as a C file and a header", description=EXPORT)
+    command.add_argument("target", metavar="FILE:FACTORY", help="where to find it, from the current folder")
+    command.add_argument("--weights", metavar="FILE", help="a state that nn.save wrote, of the model or with a 'model'")
+    command.add_argument("--out", metavar="FILE.c", required=True, help="what to write; the header stands beside it")
+    command.add_argument("--shape", action="append", type=_shape, default=[], metavar="N,M", help="of an input")
+    command.add_argument("--max-batch", type=int, default=64, help="the largest batch (default: 64)")
+
+    def run(args: argparse.Namespace) -> int:
+        model, given = _target(command, args.target)
+        criterion = next((value for value in given if isinstance(value, Loss)), None)
+        optimizer = next((value for value in given if hasattr(value, "param_groups")), None)
+        inputs = [value for value in given if value is not criterion and value is not optimizer]
+        inputs = [np.zeros(shape, np.float32) for _, shape in args.shape] or inputs or _inferred_inputs(model)
+        if not inputs:
+            command.error(f"{args.target} gives no inputs: add --shape, such as --shape 1,3 for a row of 3")
+        try:
+            if args.weights:
+                state = load(args.weights)
+                nested = isinstance(state, dict) and isinstance(state.get("model"), dict)
+                model.load_state_dict(state["model"] if nested else state)
+            example = tuple(inputs) if len(inputs) > 1 else inputs[0]
+            export_c(model, example, args.out, criterion=criterion, optimizer=optimizer, max_batch=args.max_batch)
+        except (OSError, RuntimeError, TypeError, ValueError) as error:
+            command.error(str(error))
+        return 0
+
+    command.set_defaults(run=run)
+
+
+def _inferred_inputs(model: Module) -> list[np.ndarray]:
+    """Return a row for a model whose first layer with parameters says how wide its input is; nothing otherwise."""
+    first = next((module for module in model.modules() if vars(module).get("weight") is not None), None)
+    width = getattr(first, "in_features", None)
+    return [] if width is None else [np.zeros((1, width), np.float32)]
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:
@@ -110,6 +172,11 @@ def _target(command: argparse.ArgumentParser, target: str) -> tuple[Module, list
         command.error(f"expected package.module:factory, got {target}")
     name, args, kwargs = _call(command, name)
     sys.path.insert(0, os.getcwd())  # python -P leaves it out
+    if home.endswith(".py"):
+        if not os.path.isfile(home):
+            command.error(f"there is no file {home}")
+        sys.path.insert(0, os.path.dirname(os.path.abspath(home)))
+        home = os.path.basename(home).removesuffix(".py")
     try:
         value = getattr(importlib.import_module(home), name)
     except ModuleNotFoundError as error:

@@ -30,6 +30,7 @@ class Flat(NamedTuple):
     states: list[dict[str, Any]]  # of each parameter: its step count, and its views of the rule's arrays
     data: np.ndarray
     grad: np.ndarray
+    arrays: State  # of the rule, as long as they
     blocks: list[tuple[np.ndarray, np.ndarray, State]]  # what a rule is given: views of weights, gradient, state
 
 
@@ -57,7 +58,7 @@ def lay_out(
     for start in range(0, data.size, BLOCK):
         block = slice(start, start + BLOCK)
         blocks.append((data[block], grad[block], {name: array[block] for name, array in arrays.items()}))
-    return Flat(index, [states[p] for p in params], data, grad, blocks)
+    return Flat(index, [states[p] for p in params], data, grad, arrays, blocks)
 
 
 def check_arrays(owner: str, params: Mapping[Trainable, str], shapes: Mapping[Trainable, tuple[int, ...]]) -> None:

@@ -184,6 +184,19 @@ class Optimizer:
         """Return the arrays that hold their gradients, as `flat_parameters`."""
         return [flat.grad for flat in self._laid_out()]
 
+    def flat_groups(self) -> list[Flat]:
+        """Return these arrays with what belongs to them: the index of the group, the rule's arrays, the step counts.
+
+        The same list as the last time means that nothing was moved, frozen or added. For who runs the rule elsewhere:
+        after a step of theirs, the `step` of each of the `states` is to be one more.
+        """
+        return self._laid_out()
+
+    @property
+    def step_pre_hooks(self) -> list[Callable[..., Any]]:
+        """What `register_step_pre_hook` has registered."""
+        return list(self._step_pre_hooks.values())
+
     def _laid_out(self) -> list[Flat]:
         """Return the flats, laid out anew where a parameter was moved, frozen, freed or added since the last time."""
         self._check_groups()

@@ -32,6 +32,7 @@ SCRIPT = str(common.ROOT / "scripts" / "contenders.py")
 PACKAGES = {"torch": "PyTorch", "jax": "JAX", "sklearn": "scikit-learn"}
 LABELS = {
     "handgrad": "handgrad",
+    "compiled": "handgrad, compiled",
     "bare": "NumPy, bare",
     "limit": "matrix products alone",
     "torch_eager": "PyTorch, eager",
@@ -150,7 +151,7 @@ def measure_start(args: argparse.Namespace, names: list[str]) -> dict[str, float
     commands = {
         f"first step, {LABELS[name]}": [SCRIPT, name, "toy", str(args.threads), "--first"]
         for name in names
-        if name in ("handgrad", "torch_eager", "jax_jit", "sklearn")
+        if name in ("handgrad", "compiled", "torch_eager", "jax_jit", "sklearn")
     }
     commands |= {what: ["-c", path + what] for what in ("import numpy", "import nn, optim, data")}
     times = dict.fromkeys(commands, math.inf)

@@ -156,8 +156,8 @@ def case_named(text: str) -> Case | ImageCase:
 Step = Callable[[], float]
 
 
-def handgrad(case: Case | ImageCase) -> Step:
-    """This project, written as its README has it."""
+def parts(case: Case | ImageCase) -> tuple:
+    """Return this project's model, loss and optimizer."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import nn
     import optim
@@ -168,7 +168,12 @@ def handgrad(case: Case | ImageCase) -> Step:
             linear.load_state_dict({"weight": W, "bias": b})
     model.needs_input_grad = False
     criterion = nn.CrossEntropyLoss() if case.classifies else nn.MSELoss()
-    optimizer = optim.Adam(model.parameters(), lr=LR)
+    return model, criterion, optim.Adam(model.parameters(), lr=LR)
+
+
+def handgrad(case: Case | ImageCase) -> Step:
+    """This project, written as its README has it."""
+    model, criterion, optimizer = parts(case)
     batches = itertools.cycle(case.data())
 
     def step() -> float:
@@ -178,6 +183,20 @@ def handgrad(case: Case | ImageCase) -> Step:
         model.backward(criterion.backward())
         optimizer.step()
         return float(loss)
+
+    return step
+
+
+def compiled(case: Case) -> Step:
+    """The same, its step compiled to C by nn.compile."""
+    model, criterion, optimizer = parts(case)
+    import nn
+
+    take = nn.compile(model, criterion, optimizer)
+    batches = itertools.cycle(case.data())
+
+    def step() -> float:
+        return float(take(*next(batches)))
 
     return step
 
@@ -389,7 +408,7 @@ def sklearn(case: Case) -> Step:
 
 
 CONTENDERS = {
-    f.__name__: f for f in (handgrad, bare, limit, torch_eager, torch_fused, torch_compiled, jax_jit, sklearn)
+    f.__name__: f for f in (handgrad, compiled, bare, limit, torch_eager, torch_fused, torch_compiled, jax_jit, sklearn)
 }
 NEEDS = {"torch_eager": "torch", "torch_fused": "torch", "torch_compiled": "torch", "jax_jit": "jax"}
 NEEDS["sklearn"] = "sklearn"
@@ -429,8 +448,8 @@ def main() -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     if name in NEEDS:
         __import__(NEEDS[name])
-    elif name == "handgrad":
-        handgrad(Case((1, 1), 1))  # imports it
+    elif name in ("handgrad", "compiled"):
+        parts(Case((1, 1), 1))  # imports it
     # glibc hands large freed blocks back to the system, and fresh ones cost page faults: 2 % of mnist. Once a block of
     # this size has been freed it keeps them, for every contender alike.
     np.empty(31 << 20, np.uint8)

@@ -63,11 +63,13 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     training.add_argument("--weight-decay", type=common.non_negative, default=1e-2)
     training.add_argument("--class-weight", choices=("balanced",), help="give rare classes as much weight as frequent")
     training.add_argument("--seed", type=common.seed, default=0)
+    training.add_argument("--compile", action="store_true", help="take training steps in C")
 
     output = parser.add_argument_group("output")
     output.add_argument("--plot", metavar="FILE", help="write a picture of the losses and the test")
     output.add_argument("--metrics", metavar="FILE", help="write the test's results as JSON")
     output.add_argument("--save", metavar="FILE", help="write the model, for --predict")
+    output.add_argument("--export-c", metavar="FILE.c", help="write the model as a C file that predicts and learns")
     output.add_argument("--out", metavar="FILE", help="where predictions go; standard output by default")
     output.add_argument("--proba", action="store_true", help="predict the probability of each class, too")
     output.add_argument("--quiet", action="store_true", help="print nothing but errors and predictions")
@@ -77,8 +79,19 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     common.check_paths(
         parser,
         reads={"FILE": args.file, "--predict": args.predict},
-        writes={"--plot": args.plot, "--metrics": args.metrics, "--save": args.save, "--out": args.out},
+        writes={
+            "--plot": args.plot,
+            "--metrics": args.metrics,
+            "--save": args.save,
+            "--export-c": args.export_c,
+            "the header of --export-c": args.export_c and re.sub(r"\.c$", ".h", args.export_c),
+            "--out": args.out,
+        },
     )
+    if args.export_c and args.predict:
+        parser.error("--export-c belongs to training, not to --predict")
+    if args.export_c and not args.export_c.endswith(".c"):
+        parser.error(f"--export-c expects a file that ends in .c, got {args.export_c}")
     for flag in ("out", "proba"):
         if getattr(args, flag) and not args.predict:
             parser.error(f"--{flag} belongs to --predict")
@@ -142,6 +155,15 @@ class Predictor:
             f = self.model(x).astype(np.float64)
         return nn.Softmax(1)(f) if self.classifies else f[:, 0] * self.target_std + self.target_mean
 
+    def export_c(self, path: str, criterion: nn.Loss, optimizer: optim.Optimizer) -> None:
+        """Write a C file that predicts from raw rows, and goes on learning."""
+        after: dict[str, Any] = {"name": self.encoder.target, "mean": self.target_mean, "std": self.target_std}
+        if self.classifies:
+            after = {"name": self.encoder.target, "classes": self.encoder.classes}
+        example = np.zeros((1, len(self.encoder.feature_names)), np.float32)
+        tools = {"criterion": criterion, "optimizer": optimizer}
+        nn.export_c(self.model, example, path, before=self.encoder.columns(), after=after, **tools)
+
     def state_dict(self) -> dict[str, Any]:
         return {
             "encoder": self.encoder.state_dict(),
@@ -204,7 +226,8 @@ def train(args: argparse.Namespace) -> None:
     say(description(args, table, kept, encoder))
 
     x, targets = encoder.transform(kept), predictor.targets(y)
-    history = fit(args, predictor, (x[training], targets[training]), (x[validation], targets[validation]), rng)
+    trainer = make_trainer(args, predictor, targets[training])
+    history = fit(args, predictor, trainer, (x[training], targets[training]), (x[validation], targets[validation]), rng)
     best = int(np.argmin(history["validation"])) + 1
 
     comparison = compare(predictor, x[test], y[test], y[training])
@@ -221,6 +244,9 @@ def train(args: argparse.Namespace) -> None:
     if args.save:
         common.save_state(predictor.state_dict(), args.save)
         report.append(f"model        {args.save}")
+    if args.export_c:
+        predictor.export_c(args.export_c, *trainer)
+        report.append(f"C file       {args.export_c}, and a header beside it")
     if args.plot and (figure := pictures.draw_table(args.target, history, comparison)):
         common.save_figure(figure, args.plot)
         report.append(f"picture      {args.plot}")
@@ -290,27 +316,39 @@ def beyond(predicted: np.ndarray) -> list[str]:
     )
 
 
+def make_trainer(
+    args: argparse.Namespace, predictor: Predictor, targets: np.ndarray
+) -> tuple[nn.Loss, optim.Optimizer]:
+    """Return the loss and the optimizer."""
+    weight = None
+    if args.class_weight:
+        counts = np.bincount(targets, minlength=len(predictor.encoder.classes))
+        weight = len(targets) / (len(counts) * np.maximum(counts, 1))
+    criterion = nn.CrossEntropyLoss(weight=weight) if predictor.classifies else nn.MSELoss()
+    return criterion, optim.AdamW(predictor.model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
+
+
 def fit(
     args: argparse.Namespace,
     predictor: Predictor,
+    trainer: tuple[nn.Loss, optim.Optimizer],
     training: tuple[np.ndarray, np.ndarray],
     validation: tuple[np.ndarray, np.ndarray],
     rng: np.random.Generator,
 ) -> dict[str, list[float]]:
     """Train until the validation loss has not fallen for a while, put the best state back, return the losses."""
     model = predictor.model
-    weight = None
-    if args.class_weight:
-        counts = np.bincount(training[1], minlength=len(predictor.encoder.classes))
-        weight = len(training[1]) / (len(counts) * np.maximum(counts, 1))
-    criterion = nn.CrossEntropyLoss(weight=weight) if predictor.classifies else nn.MSELoss()
-    optimizer = optim.AdamW(model.parameters(), lr=args.lr, weight_decay=args.weight_decay)
+    criterion, optimizer = trainer
+    compiled = nn.compile(model, criterion, optimizer) if args.compile else None
     loader = DataLoader(TensorDataset(*training), args.batch_size, shuffle=True, generator=rng)
     history: dict[str, list[float]] = {"training": [], "validation": []}
     best = model.state_dict()
     bar = tqdm(range(args.epochs), unit="epoch", disable=args.quiet or None)
     for epoch in bar:
         for x, y in loader:
+            if compiled:
+                common.stop_unless_finite(compiled(x, y), model, x, epoch)
+                continue
             loss = criterion(model(x), y)
             common.stop_unless_finite(loss, model, x, epoch)
             optimizer.zero_grad()

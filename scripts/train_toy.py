@@ -38,6 +38,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--lr", type=common.non_negative, default=3e-3, help="learning rate at the start; falls to 0")
     parser.add_argument("--optimizer", default="adam", choices=OPTIMIZERS)
     parser.add_argument("--seed", type=common.seed, default=0)
+    parser.add_argument("--compile", action="store_true", help="take training steps in C")
     parser.add_argument("--plot", metavar="FILE", help="write a picture of the fit and the losses")
     parser.add_argument("--metrics", metavar="FILE", help="write the results as JSON")
     parser.add_argument("--checkpoint", metavar="FILE", help="save the run here, every second and at its end")
@@ -77,11 +78,15 @@ def train(args: argparse.Namespace) -> None:
         with nn.no_grad():
             return float(criterion(model(x), y))
 
+    compiled = nn.compile(model, criterion, optimizer) if args.compile else None
     done = len(history["train_loss"])
     saved = time.perf_counter()
     bar = tqdm(range(done, args.epochs), initial=done, total=args.epochs, unit="epoch", disable=args.quiet or None)
     for epoch in bar:
         for x, y in loader:
+            if compiled:
+                common.stop_unless_finite(compiled(x, y), model, x, epoch)
+                continue
             loss = criterion(model(x), y)
             common.stop_unless_finite(loss, model, x, epoch)
             optimizer.zero_grad()

@@ -25,7 +25,7 @@ TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8"), str(path)) f
 
 # A module of nn, or a folder of them, imports only from floors above its own line. Tools look at modules, which know
 # none of them; they alone may import one another.
-TOOLS = {"checking", "graph", "inspection", "onnx", "safetensors", "serialization", "utils", "__main__"}
+TOOLS = {"checking", "graph", "inspection", "lowering", "onnx", "safetensors", "serialization", "utils", "__main__"}
 FLOORS = (
     {"pytorch"},
     {"archive", "files", "parameter", "passes", "numeric", "shapes", "texttable", "tree"},

@@ -1,4 +1,4 @@
-"""`python -m nn gradcheck`, called as a function and run as people run it."""
+"""`python -m nn`, gradcheck and export, called as a function and run as people run it."""
 
 import subprocess
 import sys
@@ -97,3 +97,68 @@ def test_command_line_as_people_run_it(author):
         env={"PYTHONPATH": str(ROOT), "PATH": ""},
     )
     assert run.returncode == 1 and "Wrong(): the gradient of input is wrong" in run.stdout and not run.stderr
+
+
+# ---- export c
+
+NET = """
+import numpy as np
+import nn
+import optim
+
+def build(width=2):
+    return nn.Sequential(nn.Flatten(), nn.Linear(3, width))
+
+def learning():
+    model = build()
+    return model, np.zeros((1, 3)), nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1)
+
+def activation():
+    return nn.ReLU()
+"""
+
+
+@pytest.fixture
+def net(tmp_path, monkeypatch):
+    (tmp_path / "some_net.py").write_text(NET)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.delitem(sys.modules, "some_net", raising=False)
+    return tmp_path
+
+
+def test_export_c_takes_saved_weights(net):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3, 2))
+    nn.save(model.state_dict(), net / "model.npz")
+    nn.save({"model": model.state_dict(), "optimizer": {}}, net / "run.npz")
+    for weights in ("model.npz", "run.npz"):
+        assert command_line(["export", "c", "some_net.py:build", "--weights", weights, "--out", "net.c"]) == 0
+        assert f"{model[1].weight.data[0, 0]!s}f" in (net / "net.c").read_text()
+    assert "train_step" not in (net / "net.h").read_text()
+    assert (
+        command_line(["export", "c", "some_net:build(5)", "--out", "net.c", "--shape", "1,3", "--max-batch", "9"]) == 0
+    )
+    assert "#define MAX_BATCH 9 " in (net / "net.h").read_text()
+
+
+def test_export_c_of_what_learns(net):
+    assert command_line(["export", "c", "some_net.py:learning", "--out", "net.c"]) == 0
+    assert "float train_step(long n, const float *x, const float *target);" in (net / "net.h").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["no_net.py:build"], "there is no file no_net.py"),
+        (["some_net.py:other"], "some_net has no other"),
+        (["some_net.py:activation"], "gives no inputs: add --shape, such as --shape 1,3"),
+        (["some_net.py:build", "--weights", "none.npz"], "none.npz"),
+        (["some_net.py:build", "--shape", "1,4"], "expects input of shape (..., 3), got (1, 4)"),
+        (["some_net.py:build", "--out", "net.cc"], "a path that ends in .c"),
+    ],
+)
+def test_export_c_refuses(net, capsys, arguments, words):
+    with pytest.raises(SystemExit) as caught:
+        command_line(["export", "c", "--out", "net.c", *arguments])
+    assert caught.value.code == 2 and words in capsys.readouterr().err
+    assert not (net / "net.c").exists()

@@ -228,3 +228,19 @@ def test_unknown_entries_are_refused_and_a_state_before_fit_is_fine():
     state = TableEncoder(PETS, "kind").state_dict()
     with pytest.raises(RuntimeError, match="call fit first"):
         TableEncoder.from_state_dict(state).transform(PETS)
+
+
+def test_columns_are_told_in_their_order():
+    columns = {
+        "origin": ["US", "JP", "US", ""],
+        "weight": ["3500", "2100", "2800", "2800"],
+        "mpg": ["1", "2", "3", "4"],
+    }
+    table = Table("cars.csv", columns, lines=[2, 3, 4, 5])
+    encoder = TableEncoder(table, "mpg", text="onehot", missing="mean", standardize=False)
+    with pytest.raises(RuntimeError, match="columns needs what fit learns: call fit first"):
+        encoder.columns()
+    assert encoder.fit(table).columns() == [
+        {"name": "origin", "levels": ["JP", "US"], "mean": pytest.approx([1 / 3, 2 / 3])},
+        {"name": "weight", "shift": 0.0, "scale": 1.0, "mean": 2800.0},
+    ]

@@ -8,6 +8,7 @@ and `steps` state each gradient and hold it against the run, and `derivation` wr
 from .graph import Graph as Graph
 from .graph import record as record
 from .graph import trace as trace
+from .node import CRITERION as CRITERION
 from .node import Call as Call
 from .node import Node as Node
 from .node import leaves as leaves

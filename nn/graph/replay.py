@@ -107,7 +107,11 @@ class Replay:
         entry = (0, 0, node.shape[2] // 2, node.shape[3] // 2)
         found = []
         for source in dict.fromkeys(leaves(call.inputs)):
-            if source.differentiable and has_maps(source) and sum(source.shape[1:]) * source.value.size <= LARGEST_SEARCH:
+            if (
+                source.differentiable
+                and has_maps(source)
+                and sum(source.shape[1:]) * source.value.size <= LARGEST_SEARCH
+            ):
                 spoilt = self._values[source].copy()
 
                 def is_made_of(part: Any, source: Node = source, spoilt: np.ndarray = spoilt) -> bool:

@@ -132,6 +132,8 @@ class Walker:
         ranges: how far each index goes.
     """
 
+    largest_grid: float = LARGEST_GRID
+
     def __init__(
         self,
         values: Mapping[str, Any],
@@ -277,8 +279,8 @@ class Walker:
                     f"range(...)); or is the symbol {name} missing?"
                 )
         grid = Grid(rest or (), {name: self.ranges[name] for name in indices})
-        if math.prod(grid.sizes.values()) > LARGEST_GRID:
-            raise GridError(f"its indices span more than {LARGEST_GRID:,} entries: run it on smaller arrays")
+        if math.prod(grid.sizes.values()) > self.largest_grid:
+            raise GridError(f"its indices span more than {self.largest_grid:,} entries: run it on smaller arrays")
         return grid
 
     def _set_range(self, name: str, size: int, claim: str) -> None:

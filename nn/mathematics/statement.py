@@ -84,6 +84,8 @@ class Statement:
         array([0., 4.])
     """
 
+    walker = Walker  # what runs the lines
+
     def __init__(
         self, module: Stated, inputs: tuple[Any, ...], generator: np.random.Generator | int | None = None
     ) -> None:
@@ -99,10 +101,14 @@ class Statement:
         if len(self.inputs) != len(inputs) or (left_out and not _does_without(module, len(inputs))):
             symbols = ", ".join(module.input_symbols or self.inputs)
             raise EquationError(f"{module!r} states equations of {symbols}, got {len(inputs)} inputs")
-        given = {**self.attributes, **dict.fromkeys(left_out), **dict(zip(self.inputs, map(_array, inputs), strict=True))}
+        given = {
+            **self.attributes,
+            **dict.fromkeys(left_out),
+            **dict(zip(self.inputs, map(_array, inputs), strict=True)),
+        }
         if generator is None:
             generator = copy.deepcopy(default_generator(getattr(module, "generator", None)))
-        self._walker = Walker(given, default_generator(generator))
+        self._walker = self.walker(given, default_generator(generator))
         with self._named():
             self.outputs = output_names(module, len(inputs))
             forward, self._backward = halves(parse(text))

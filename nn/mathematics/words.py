@@ -1,7 +1,8 @@
-"""The words of the language: each is one entry that knows how it is run and how it is shown.
+"""The words of the language: each is one entry that knows how it is run, how it is shown and how it is lowered to C.
 
-A word is shown by a function of the notation (text, LaTeX or MathML) and its arguments, which are trees. A new word is
-a new entry, and nothing else.
+A word is shown by a function of the notation (text, LaTeX or MathML) and its arguments, which are trees. It is lowered
+by a text in C, or, where it is about whole arrays, by a function of `Entries`, arrays that are given by their entries:
+what stands where in the result. A new word is a new entry, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .moves import crop_entries, join_entries, move_entries, pad_entries, split_entries
+
 
 class Word(NamedTuple):
     """What a word does, and how it is written.
@@ -22,12 +25,17 @@ class Word(NamedTuple):
         show: of a notation and the argument trees; None writes the word as a function, name(arguments).
         arity: how many arguments it has; 0 for any number.
         elementwise: whether each entry of the result comes of the same entries of the arguments.
+        lower: of an elementwise word its text in C, with the arguments in the braces and {f} behind the functions of
+            math.h, which have an f there in single precision; None for the function that has the word's name there.
+            Of a reduction what it starts from, and how an entry joins in. Of others a function of Entries and settings;
+            None for what only brings an array into another shape, and for what nn/lowering knows by name.
     """
 
     run: Callable
     show: Callable[[Any, list[ast.expr]], Any] | None = None
     arity: int = 0
     elementwise: bool = False
+    lower: str | tuple[str, str] | Callable | None = None
 
 
 def rows(x: np.ndarray) -> np.ndarray:
@@ -121,29 +129,29 @@ def called(name: str) -> Callable[[Any, list[ast.expr]], Any]:
 # fmt: off
 WORDS: dict[str, Word] = {
     # entry by entry
-    "abs": Word(np.abs, lambda notation, args: notation.between("|", args[0], "|"), arity=1, elementwise=True),
+    "abs": Word(np.abs, lambda notation, args: notation.between("|", args[0], "|"), 1, True, "fabs{f}({0})"),
     "exp": Word(np.exp, arity=1, elementwise=True),
     "floor": Word(floor, lambda notation, args: notation.between("⌊", args[0], "⌋"), arity=1, elementwise=True),
     "log": Word(np.log, arity=1, elementwise=True),
-    "maximum": Word(np.maximum, called("max"), arity=2, elementwise=True),
-    "minimum": Word(np.minimum, called("min"), arity=2, elementwise=True),
-    "sigmoid": Word(lambda x: 1 / (1 + np.exp(-np.asarray(x))), called("σ"), arity=1, elementwise=True),
-    "sign": Word(np.sign, arity=1, elementwise=True),
+    "maximum": Word(np.maximum, called("max"), 2, True, "larger({0}, {1})"),
+    "minimum": Word(np.minimum, called("min"), 2, True, "smaller({0}, {1})"),
+    "sigmoid": Word(lambda x: 1 / (1 + np.exp(-np.asarray(x))), called("σ"), 1, True, "(1 / (1 + exp{f}(-({0}))))"),
+    "sign": Word(np.sign, arity=1, elementwise=True, lower="sign({0})"),
     "sqrt": Word(np.sqrt, lambda notation, args: notation.square_root(args[0]), arity=1, elementwise=True),
     "tanh": Word(np.tanh, arity=1, elementwise=True),
-    "where": Word(np.where, lambda notation, args: notation.choice(*args), arity=3, elementwise=True),
+    "where": Word(np.where, lambda notation, args: notation.choice(*args), 3, True, "({0} ? {1} : {2})"),
     # whole arrays
-    "crop": Word(crop),
+    "crop": Word(crop, lower=crop_entries),
     "flatten": Word(flatten),
-    "join": Word(join),
+    "join": Word(join, lower=join_entries),
     "len": Word(len, arity=1),
-    "move": Word(np.moveaxis),
-    "pad": Word(pad),
+    "move": Word(np.moveaxis, lower=move_entries),
+    "pad": Word(pad, lower=pad_entries),
     "random": Word(lambda shape, generator: generator.random(shape), arity=1),  # the walker adds its generator
     "range": Word(range, arity=1),
     "rows": Word(rows, first, arity=1),
     "softmax": Word(softmax, lambda notation, args: notation.function("softmax", args[:1])),
-    "split": Word(split),
+    "split": Word(split, lower=split_entries),
     "unflatten": Word(unflatten),
     "weights": Word(lambda rule, shape, axis: rule.weights(shape, axis)),  # of a layer that makes sums of neighbours
     "zeros": Word(lambda *shape: np.zeros(shape[0] if isinstance(shape[0], tuple) else shape)),
@@ -171,11 +179,11 @@ def _norm(x: np.ndarray, axis: tuple[int, ...], keepdims: bool) -> np.ndarray:
 
 REDUCTIONS: dict[str, Word] = {
     "argmax": Word(_argmax, lambda notation, args: notation.over("argmax", *args)),
-    "max": Word(np.max, lambda notation, args: notation.over("max", *args)),
-    "min": Word(np.min, lambda notation, args: notation.over("min", *args)),
+    "max": Word(np.max, lambda notation, args: notation.over("max", *args), lower=("-INFINITY", "larger({0}, {1})")),
+    "min": Word(np.min, lambda notation, args: notation.over("min", *args), lower=("INFINITY", "smaller({0}, {1})")),
     "norm": Word(_norm, lambda notation, args: notation.between("‖", args[0], "‖")),
-    "prod": Word(np.prod, lambda notation, args: notation.over("∏", *args)),
-    "sum": Word(np.sum, lambda notation, args: notation.over("∑", *args)),
+    "prod": Word(np.prod, lambda notation, args: notation.over("∏", *args), lower=("1", "{0} * {1}")),
+    "sum": Word(np.sum, lambda notation, args: notation.over("∑", *args), lower=("0", "{0} + {1}")),
 }
 
 METHODS = ("sum", "max", "min", "mean", "reshape")
