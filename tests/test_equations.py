@@ -116,6 +116,24 @@ def test_stated_gradients_are_the_derivatives_of_the_stated_output(case, mode):
 
 
 @every_mode
+@pytest.mark.parametrize("case", [case for case in CASES if [*case.build().buffers()]], ids=lambda case: case.name)
+def test_what_forward_leaves_in_buffers_is_stated(case, mode):
+    setup = Setup(case, mode)
+    before = [buffer.copy() for _, buffer in buffers_of(setup.module)]
+    values = Statement(rewound(setup), setup.inputs).values
+    setup.forward()
+    new = {attribute: values.get(f"{symbol}_new") for symbol, attribute in setup.module.symbols.items()}
+    for (name, buffer), old in zip(buffers_of(setup.module), before, strict=True):
+        expected = old if new.get(name) is None else new[name]
+        np.testing.assert_allclose(buffer, expected, rtol=1e-12, err_msg=name)
+
+
+def buffers_of(module):
+    """Return the Buffers that a module itself has, by name."""
+    return [(name, value.data) for name, value in vars(module).items() if isinstance(value, nn.Buffer)]
+
+
+@every_mode
 @every_stated_case
 def test_each_gradient_has_its_line(case, mode):
     setup = Setup(case, mode)

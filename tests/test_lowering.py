@@ -24,13 +24,9 @@ from nn.mathematics.run import Walker
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-5}
 
 # Rows that have no lowering, with the reason that is given: at most a tenth of all.
-UNSTATED = "its forward changes .*, and no equation says how"
-NOT_LOWERED = {
-    **dict.fromkeys(("BatchNorm1d", "BatchNorm1d-series", "BatchNorm1d-average", "BatchNorm1d-plain"), UNSTATED),
-    **dict.fromkeys(("BatchNorm2d", "BatchNorm3d", "InstanceNorm1d-tracked"), UNSTATED),
-    # The graph does not record what is called with a tuple of integers.
-    **dict.fromkeys(("ConvTranspose2d-sized", "ConvTranspose2d-sized-wholly"), "gave expected the structure"),
-}
+NOT_LOWERED = dict.fromkeys(
+    ("ConvTranspose2d-sized", "ConvTranspose2d-sized-wholly"), "expects upstream gradients of shape"
+)
 
 
 def close(actual, desired, dtype):

@@ -111,6 +111,8 @@ class BatchNorm(TrackingNorm):
         "b": "bias",
         "M": "running_mean",
         "V": "running_var",
+        "T": "num_batches_tracked",
+        "momentum": "momentum",
         "eps": "eps",
         "training": "training",
     }
@@ -120,6 +122,10 @@ class BatchNorm(TrackingNorm):
         v[c] = sum((x[n, c, ...] - mu[c])**2, n, ...) / m if training or M is None else V[c]
         h[n, c, ...] = (x[n, c, ...] - mu[c]) / sqrt(v[c] + eps)
         y[n, c, ...] = w[c] * h[n, c, ...] + b[c]
+        T_new = T + 1 if training and M is not None else None
+        a = 1 / (T + 1) if momentum is None else momentum
+        M_new[c] = M[c] + a * (mu[c] - M[c]) if training and M is not None else None
+        V_new[c] = V[c] + a * (v[c] * m / (m - 1) - V[c]) if training and M is not None else None
         dw[c] += dy[n, c, ...] * h[n, c, ...]
         db[c] += dy[n, c, ...]
         dh[n, c, ...] = w[c] * dy[n, c, ...]
@@ -225,6 +231,9 @@ class InstanceNorm(TrackingNorm):
         h = (q - m) / sqrt(v + eps)
         z[n, c, l] = w[c] * h[n, c, l] + b[c]
         y = z.reshape(x.shape)
+        L = q.shape[2]
+        M_new = M + momentum * (m.mean(0).reshape(-1) - M) if training and M is not None and momentum else None
+        V_new = V + momentum * (v.mean(0).reshape(-1) * L / (L - 1) - V) if training and V is not None and momentum else None
         dz = dy.reshape(z.shape)
         dw[c] += dz[n, c, l] * h[n, c, l]
         db[c] += dz[n, c, l]
@@ -232,7 +241,7 @@ class InstanceNorm(TrackingNorm):
         p = dh - dh.mean(2, keepdims=True) - h * (dh * h).mean(2, keepdims=True) if training or M is None else dh
         dq = p / sqrt(v + eps)
         dx = dq.reshape(x.shape)
-    """
+    """  # noqa: E501
 
     def __init__(
         self,

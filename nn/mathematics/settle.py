@@ -41,6 +41,8 @@ class Settler:
         match node:
             case ast.Name(id=name):
                 return None if name in self.absent else node
+            case ast.Constant(value=None):
+                return None
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 return self.settle(body if self.holds(test) else orelse)
             case ast.BoolOp():
