@@ -303,6 +303,7 @@ REFUSED = {
     "no loss": (lambda: {"optimizer": optim.SGD(nn.Linear(3, 2).parameters())}, ValueError, "a criterion with the optimizer"),
     "another model's optimizer": (lambda: {"criterion": nn.MSELoss(), "optimizer": optim.SGD([nn.Parameter([1.0, 2.0])])}, ValueError, r"a parameter of shape \(2,\) that the model has not"),
     "a loss a sample": (lambda: {"criterion": nn.MSELoss(reduction="none")}, ValueError, "gives several losses: take reduction 'mean' or 'sum'"),
+    "an example of no rows": (lambda: {"example": np.zeros((0, 3))}, ValueError, r"an example of at least one row, got shape \(0, 3\)"),
     "no room": (lambda: {"max_batch": 0}, ValueError, "max_batch"),
     "an example of another width": (lambda: {"example": np.zeros((2, 4))}, ValueError, r"expects input of shape \(\.\.\., 3\), got \(2, 4\)"),
     "other columns": (lambda: {"before": [{"name": "a", "shift": 0, "scale": 1, "mean": 0}]}, ValueError, "a model of one input of 1 features"),
