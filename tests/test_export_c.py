@@ -219,8 +219,9 @@ int main(void) {
     if (predict(MAX_BATCH, x, y) || predict_row(row, y)) return 1;
     if (!predict(MAX_BATCH + 1, x, y) || !predict(0, x, y)) return 2;
     if (loss(MAX_BATCH + 1, x, target) == loss(MAX_BATCH + 1, x, target)) return 3;
-    target[3] = 4;
-    if (train_step(MAX_BATCH, x, target) == 0 || train_step(3, x, target) != train_step(3, x, target) + 1) {}
+    target[3] = 4; /* a class that there is not */
+    float refused = train_step(4, x, target);
+    if (refused == refused) return 4;
     printf("%g\\n", loss(3, x, target));
     return level_of(0, "y\\"?\\\\") != 1 || level_of(0, "z") != -1 || level_of(1, "x") != -1;
 }
