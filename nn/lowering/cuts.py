@@ -84,7 +84,7 @@ def tiling(nest: Nest) -> Tiling | None:
     return best
 
 
-USUAL_BATCH, USUAL_LANES = 64, 16  # for estimates
+USUAL_BATCH, USUAL_LANES = 256, 16  # for estimates
 
 
 def _estimate(sizes: Iterable[Size]) -> int:

@@ -29,6 +29,8 @@ class Example:
         self.model = model
         self.criterion = criterion
         self.inputs = tuple(map(np.asarray, inputs))
+        if empty := [x.shape for x in self.inputs if not x.size]:
+            raise LoweringError(f"expected an example of at least one row, got shape {empty[0]}")
         self.target = np.asarray(target) if target is not None else None
         if criterion is not None and target is None:
             self.target = default_target(model, criterion, self.inputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .expression import Expression, Load, Reduction, children, rebuilt
+from .expression import Expression, Load, nodes, rebuilt
 from .memory import in_memory, lifetimes, read_from_memory
 from .program import Item, Nest, Program, Recurrence, Store
 
@@ -43,24 +43,17 @@ def _pair(program: Program, nest: Nest, step: int, alive: Lifetimes, kept: set[s
 
 
 def _names(store: Store) -> set[str]:
-    return {load.array for tree in (store.value, *store.places) for load, _ in _loads(tree, False)}
+    return {load.array for load in _loads(store)}
 
 
-def _loads(node: Expression, inside: bool) -> list[tuple[Load, bool]]:
-    """Return the entries that an expression reads, each with whether a reduction reads it."""
-    own = [(node, inside)] if isinstance(node, Load) else []
-    inside = inside or isinstance(node, Reduction)
-    return [*own, *(found for part in children(node) for found in _loads(part, inside))]
+def _loads(store: Store) -> list[Load]:
+    return [node for node in nodes(store.value, *store.places) if isinstance(node, Load)]
 
 
 def _is_read_in_place(nest: Nest, name: str, store: Store) -> bool:
     """Tell whether a nest reads of an array the entry alone that it stores in the place of another one."""
-    found = [pair for each in nest.stores for tree in (each.value, *each.places) for pair in _loads(tree, False)]
-    return all(
-        not inside and (load.shape, load.places) == (store.shape, store.places)
-        for load, inside in found
-        if load.array == name
-    )
+    loads = [load for each in nest.stores for load in _loads(each) if load.array == name]
+    return all((load.shape, load.places) == (store.shape, store.places) for load in loads)
 
 
 def _renamed(program: Program, old: str, new: str) -> Program:

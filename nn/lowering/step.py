@@ -68,15 +68,6 @@ class CompiledStep:
 
     Attributes:
         reason: why steps are run in Python; "" while they are run in C.
-
-    Example:
-        >>> import optim
-        >>> from nn import Linear, MSELoss
-        >>> model = Linear(1, 1)
-        >>> step = compile(model, MSELoss(), optim.SGD(model.parameters(), lr=0.1))
-        >>> losses = [step([[1.0]], [[2.0]]) for _ in range(9)]
-        >>> losses[-1] < losses[0] / 10
-        np.True_
     """
 
     def __init__(self, model: Module, criterion: Module, optimizer: Any, max_norm: float | None) -> None:
