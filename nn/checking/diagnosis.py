@@ -16,6 +16,7 @@ import numpy as np
 from .. import tree
 from .evidence import SAME, Evidence
 from .measure import PATIENCE, STEP, replaced
+from .slips import told
 from .structure import (
     coupling,
     factor_by_output,
@@ -44,10 +45,10 @@ Diagnosis = Iterator[tuple[str, str]]
 
 def diagnose(evidence: Evidence) -> tuple[str, str]:
     """Return the kind of mistake that a gradient shows, and sentences on it."""
-    return _first(evidence, DIAGNOSES) or (
-        "unknown",
-        f"{UNKNOWN}{_direction(evidence)} Here is where it is off the most:",
-    )
+    if found := _first(evidence, DIAGNOSES):
+        kind, text = found
+        return kind, _more(evidence, kind, text)
+    return "unknown", f"{UNKNOWN}{_direction(evidence)} Here is where it is off the most:"
 
 
 def _first(evidence: Evidence, questions: tuple[Callable[[Evidence], Diagnosis], ...]) -> tuple[str, str] | None:
@@ -436,6 +437,39 @@ def upstream_reordered(e: Evidence) -> Diagnosis:
             yield kind, f"This would be right for grad_output {how}."
 
 
+def slip(e: Evidence) -> Diagnosis:
+    """It is what the chain rule gives with one slip in it, which leaves right what is right."""
+    if e.slip is not None and e.slip.fits:
+        yield from any_slip(e)
+
+
+def any_slip(e: Evidence) -> Diagnosis:
+    """It is what the chain rule gives with one slip in it."""
+    if (explanation := e.slip) is None:
+        return
+    kind = explanation.slip.kind
+    if kind in OF_SOME and (found := _first(e, (some_values, some_rows, some_entries))):
+        yield found
+    if kind in OF_SOME and e.slips.is_elementwise(e.name):
+        kind = "elementwise slip"
+    yield kind, told(explanation)
+
+
+OF_SOME = ("missing term", "wrong term", "elementwise slip", "exchanged", "shifted")  # what can be said more closely
+
+
+def _more(e: Evidence, kind: str, text: str) -> str:
+    """Return what is said of a gradient, and which slip in the chain rule makes it, where that says more."""
+    if kind in PLACED and (explanation := e.slip) is not None and told(explanation) not in text:
+        return f"{text} {told(explanation)}"
+    return text
+
+
+# Kinds for which the place in the code is worth more than the numbers.
+PLACED = {"constant factor", "wrong sign", "factor by index", "factor by output", "elementwise slip", "partly right"}
+PLACED |= {"missing term", "wrong term", "extra term"}
+
+
 QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     tiny,
     unused,
@@ -454,20 +488,22 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     factor_by_index,
     one_counts,
     one_left_out,
+    some_values,
     some_uses,
     spread,
     jacobian_turned,
-    some_values,
     elementwise,
     factor_by_output,
+    of_another,
+    slip,
     missing_term,
     coupling,
     not_carried,
     not_accumulated,
     shared_out,
+    any_slip,
     misplaced,
     some_rows,
-    of_another,
     some_entries,
     decay,
     upstream_no_factor,

@@ -1,0 +1,530 @@
+"""The operations that a forward is made of: they are recorded while it runs on arrays that know where they come from.
+
+Whatever NumPy does to a `Recorded` array becomes an `Operation` of a `Record`. What takes nothing but entries from one
+place to another (views, stacking, padding) is known by where each entry comes from. What cannot be recorded leaves a
+plain array, and whoever reads the record has to see whether it holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import CodeType, FrameType
+from typing import Any
+
+import numpy as np
+
+MOST = 6000  # operations are recorded up to so many
+MEMORY = 2**25  # numbers that their values may take together
+
+# The operations whose derivatives are known; those of `COPIES` take entries from one place to another.
+ELEMENTWISE = {
+    *("add", "subtract", "multiply", "divide", "negative", "exp", "log", "log1p", "expm1", "sqrt", "square", "tanh"),
+    *("sin", "cos", "power", "maximum", "minimum", "absolute", "reciprocal", "matmul"),
+}
+REDUCTIONS = {"add": "sum", "maximum": "max", "minimum": "min"}
+COPIES = {
+    *("reshape", "ravel", "transpose", "swapaxes", "moveaxis", "squeeze", "expand_dims", "broadcast_to", "concatenate"),
+    *("stack", "vstack", "hstack", "split", "array_split", "pad", "repeat", "tile", "flip", "roll", "take", "copy"),
+    *("take_along_axis", "atleast_1d", "atleast_2d", "diagonal", "tril", "triu", "sliding_window_view"),
+}
+MADE = ("zeros", "empty", "ones", "full", "array", "asarray", "ascontiguousarray")  # make arrays that are written into
+
+
+class TooManyError(Exception):
+    """Forward has more operations than are looked at."""
+
+
+@dataclass(eq=False)
+class Operation:
+    """Something that forward has computed.
+
+    name: what NumPy calls it; "leaf" for what forward was given.
+    operands: operations, or arrays and numbers that do not depend on the leaves.
+    value: what came out.
+    settings: what else there is to know, by name.
+    site: where in the code it was asked for.
+    number: its place in the order.
+    """
+
+    name: str
+    operands: list[Any]
+    value: np.ndarray
+    settings: dict[str, Any] = field(default_factory=dict)
+    site: tuple[tuple[CodeType, int], ...] = ()
+    number: int = 0
+
+
+class Record:
+    """The operations of one run of forward, in their order.
+
+    Example:
+        >>> record = Record()
+        >>> x = record.leaf(np.ones(2))
+        >>> y = np.tanh(2 * x)
+        >>> [operation.name for operation in record.operations]
+        ['leaf', 'multiply', 'tanh']
+    """
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self.size = 0
+        self.thread = threading.get_ident()
+
+    def leaf(self, array: np.ndarray) -> Recorded:
+        """Return an array that forward can be given."""
+        return self.put("leaf", [], np.array(array, order="C"))
+
+    def put(self, name: str, operands: list[Any], value: Any, **settings: Any) -> Recorded:
+        """Enter an operation; return its value."""
+        self.size += np.size(value)
+        if len(self.operations) >= MOST or self.size > MEMORY:
+            raise TooManyError
+        plain = np.array(value, order="C", dtype=np.float64)
+        entry = Operation(name, operands, plain.copy(), settings, _site(), len(self.operations))
+        self.operations.append(entry)
+        array = plain.view(Recorded)
+        array.record, array.operation, array.source = self, entry, None
+        return array
+
+    def operand(self, value: Any) -> Any:
+        """Return the operation that an array comes from, or a plain array."""
+        return value.resolved() if isinstance(value, Recorded) else value
+
+    @contextlib.contextmanager
+    def making(self) -> Iterator[None]:
+        """Inside the `with`, arrays that forward makes to write into are recorded too, and copies remain recorded.
+
+        NumPy's functions are replaced for the thread that records alone, and put back.
+        """
+        originals = {name: getattr(np, name) for name in MADE}
+
+        def watched(name: str) -> Callable[..., Any]:
+            def make(*args: Any, **settings: Any) -> Any:
+                if threading.get_ident() != self.thread or _inside_numpy():
+                    return originals[name](*args, **settings)
+                if name.endswith("array") and args and _has_recorded(args[0]):
+                    return _copied(self, args[0]) if not isinstance(args[0], Recorded) or name == "array" else args[0]
+                made = originals[name](*args, **settings)
+                if name.endswith("array") or made.dtype.kind != "f" or not made.size:
+                    return made
+                return self.put("made", [], made)
+
+            return make
+
+        for name in MADE:
+            setattr(np, name, watched(name))
+        try:
+            yield
+        finally:
+            for name, original in originals.items():
+                setattr(np, name, original)
+
+
+def _copied(record: Record, value: Any) -> Any:
+    return (
+        np.stack([v if isinstance(v, np.ndarray) else _stacked(v) for v in value])
+        if isinstance(value, list | tuple)
+        else value.copy()
+    )
+
+
+def _stacked(value: Any) -> Any:
+    return np.stack([_stacked(v) for v in value]) if isinstance(value, list | tuple) else np.asanyarray(value)
+
+
+def _has_recorded(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_has_recorded, value))
+    return isinstance(value, Recorded)
+
+
+HERE = __name__.rpartition(".")[0]
+
+
+def _site() -> tuple[tuple[CodeType, int], ...]:
+    """Return where in the author's code NumPy was called: the innermost place first."""
+    frame: FrameType | None = sys._getframe(2)
+    places = []
+    while frame is not None and len(places) < 12:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith(HERE):
+            if places:
+                break  # the checker, which called forward
+        elif not module.startswith("numpy"):
+            places.append((frame.f_code, frame.f_lasti))
+        frame = frame.f_back
+    return tuple(places)
+
+
+def _inside_numpy() -> bool:
+    return str(sys._getframe(2).f_globals.get("__name__", "")).startswith("numpy")
+
+
+class Recorded(np.ndarray):
+    """An array that enters what NumPy does to it into a record."""
+
+    record: Record | None = None
+    operation: Operation | None = None
+    source: Recorded | None = None
+
+    def __array_finalize__(self, source: Any) -> None:
+        if isinstance(source, Recorded):
+            self.record, self.source, self.operation = source.record, source, None
+
+    def resolved(self) -> Any:
+        """Return the operation that this comes from; of a view, made unseen, a copy of the entries that it shows."""
+        if self.operation is not None or self.record is None:
+            return self.operation if self.operation is not None else self.plain()
+        owner: Recorded | None = self.source
+        while owner is not None and owner.operation is None:
+            owner = owner.source
+        if owner is None or not np.may_share_memory(self.plain(), owner.plain()):
+            return np.array(self.plain())
+        offset = self.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+        places = np.ndarray(self.shape, np.int64, np.arange(owner.size), offset, self.strides)
+        name = "view"
+        entry = self.record.put(name, [owner.operation], self.plain(), places=np.array(places))
+        return entry.operation
+
+    def plain(self) -> np.ndarray:
+        return self.view(np.ndarray)
+
+    # ---- what NumPy does to it
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **settings: Any) -> Any:
+        record = next(x.record for x in (*inputs, *(out or ())) if isinstance(x, Recorded))
+        plain = [x.plain() if isinstance(x, Recorded) else x for x in inputs]
+        if record is None:
+            return getattr(ufunc, method)(*plain, **settings)
+        name = "divide" if ufunc is np.true_divide else ufunc.__name__
+        result: Any = None
+        if method == "__call__" and ufunc.nout == 1 and name in ELEMENTWISE and not settings:
+            value = ufunc(*plain)
+            if np.asarray(value).dtype.kind != "f":
+                return value
+            result = _called(record, name, [record.operand(x) for x in inputs], value)
+        elif method == "reduce" and name in REDUCTIONS and settings.keys() <= {"axis", "keepdims", "dtype"}:
+            result = _reduced(record, REDUCTIONS[name], inputs[0], settings.get("axis", 0), settings.get("keepdims"))
+        elif method == "at" and name == "add":
+            ufunc.at(*plain)
+            return None
+        else:
+            result = getattr(ufunc, method)(*plain, **settings)
+        if out is None:
+            return result
+        (target,) = out
+        target_plain = target.plain() if isinstance(target, Recorded) else target
+        target_plain[...] = result.plain() if isinstance(result, Recorded) else result
+        if isinstance(target, Recorded):
+            target.operation = result.operation if isinstance(result, Recorded) else None
+        return target
+
+    def __array_function__(self, function: Any, types: Any, args: Any, settings: Any) -> Any:
+        recorded = list(_recorded_in((args, settings)))
+        record = next((x.record for x in recorded if x.record is not None), None)
+        name = getattr(function, "__name__", "")
+        if record is not None and name in FUNCTIONS:
+            with contextlib.suppress(NotRecordedError):
+                return FUNCTIONS[name](record, *args, **settings)
+        if record is not None and name in COPIES:
+            return _copy(record, function, args, settings)
+        return function(*_plain(args), **_plain(settings))
+
+    def __getitem__(self, index: Any) -> Any:
+        if _has_recorded(index):
+            index = _plain(index)
+        part = self.plain()[index]
+        if self.record is None:
+            return part
+        if isinstance(part, np.ndarray) and part.base is not None and np.may_share_memory(part, self.plain()):
+            return super().__getitem__(index)
+        return self.record.put("view", [self.resolved()], part, places=np.arange(self.size).reshape(self.shape)[index])
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if self.record is not None:
+            before, given = self.resolved(), self.record.operand(value)
+            self.plain()[_plain(index)] = _plain(value)
+            if isinstance(before, Operation) or isinstance(given, Operation):
+                places = np.arange(self.size).reshape(self.shape)[_plain(index)]
+                self._becomes(self.record.put("put", [before, given], self.plain(), places=places))
+            return
+        super().__setitem__(_plain(index), _plain(value))
+
+    def _becomes(self, other: Recorded) -> None:
+        self.operation = other.operation
+
+    # ---- methods, which NumPy does not announce
+
+    def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **_: Any) -> Any:
+        return _reduced(self.record, "sum", self, axis, keepdims)
+
+    def mean(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **_: Any) -> Any:
+        return _reduced(self.record, "mean", self, axis, keepdims)
+
+    def max(self, axis: Any = None, out: Any = None, keepdims: Any = False, **_: Any) -> Any:  # type: ignore[override]
+        return _reduced(self.record, "max", self, axis, keepdims)
+
+    def min(self, axis: Any = None, out: Any = None, keepdims: Any = False, **_: Any) -> Any:  # type: ignore[override]
+        return _reduced(self.record, "min", self, axis, keepdims)
+
+    def var(self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:
+        return np.asanyarray(_var(self.record, self, axis, ddof, keepdims)) if self.record else self.plain().var(axis)
+
+    def std(self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:
+        return np.sqrt(self.var(axis, ddof=ddof, keepdims=keepdims))
+
+    def dot(self, other: Any, out: Any = None) -> Any:
+        return np.dot(self, other)
+
+    def copy(self, order: Any = "C") -> Any:
+        return np.copy(self)
+
+    def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:
+        return np.copy(self) if np.dtype(dtype).kind == "f" else self.plain().astype(dtype)
+
+    def flatten(self, order: Any = "C") -> Any:
+        return np.ravel(self, order)
+
+    def ravel(self, order: Any = "C") -> Any:
+        return np.ravel(self, order)
+
+    def reshape(self, *shape: Any, **settings: Any) -> Any:
+        return np.reshape(self, shape[0] if len(shape) == 1 else shape, **settings)
+
+    def repeat(self, repeats: Any, axis: Any = None) -> Any:
+        return np.repeat(self, repeats, axis)
+
+    def take(self, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
+        return np.take(self, indices, axis)
+
+    def clip(self, low: Any = None, high: Any = None, out: Any = None, **_: Any) -> Any:
+        return np.clip(self, low, high)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.copy() if self.record is not None else np.array(self)
+
+
+class NotRecordedError(Exception):
+    """This use of a function is not known."""
+
+
+def _recorded_in(value: Any) -> Iterator[Recorded]:
+    if isinstance(value, Recorded):
+        yield value
+    elif isinstance(value, list | tuple | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _recorded_in(part)
+
+
+def _plain(value: Any) -> Any:
+    """Return arguments with plain arrays in the place of recorded ones."""
+    if isinstance(value, Recorded):
+        return value.plain()
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(part) for part in value)
+    return {key: _plain(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+# ---- what is entered
+
+
+def _called(record: Record, name: str, operands: list[Any], value: Any) -> Recorded:
+    if name == "matmul" and min(_ndim(x) for x in operands) < 2:
+        raise_to = [1 if _ndim(x) == 1 else 0 for x in operands]
+        a, b = (_value(x) for x in operands)
+        letters = "abcdefghijk"
+        left = letters[: a.ndim]
+        right = left[-1] if b.ndim == 1 else letters[a.ndim : a.ndim + b.ndim - 2] + left[-1] + "z"
+        out = left[:-1] + ("" if b.ndim == 1 else right[:-2] + "z")
+        if sum(raise_to) and not (a.ndim > 2 and b.ndim > 2):
+            return record.put("einsum", operands, value, terms=[left, right], out=out)
+    return record.put(name, operands, value)
+
+
+def _ndim(operand: Any) -> int:
+    return np.ndim(_value(operand))
+
+
+def _value(operand: Any) -> Any:
+    return operand.value if isinstance(operand, Operation) else np.asanyarray(operand)
+
+
+def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return axes from 0 to ndim - 1."""
+    if axis is None:
+        return tuple(range(ndim))
+    return tuple(sorted(a % ndim for a in ((axis,) if isinstance(axis, int | np.integer) else axis)))
+
+
+def _reduced(record: Record | None, name: str, x: Any, axis: Any, keepdims: Any) -> Any:
+    """Enter a reduction, its axes kept; and another operation that drops them."""
+    plain = np.asarray(x.plain())
+    value = getattr(plain, name)(axis if not isinstance(axis, list) else tuple(axis), keepdims=True)
+    if record is None or value.dtype.kind != "f":
+        return value if keepdims else value.squeeze(_axes(axis, plain.ndim))
+    axes = _axes(axis, plain.ndim)
+    kept = record.put(name, [record.operand(x)], value, axes=axes)
+    return kept if keepdims else _squeezed(record, kept, axes)
+
+
+def _squeezed(record: Record, kept: Recorded, axes: tuple[int, ...]) -> Recorded:
+    shape = tuple(size for k, size in enumerate(kept.shape) if k not in axes)
+    places = np.arange(kept.size).reshape(shape)
+    return record.put("squeeze", [kept.operation], kept.plain().reshape(shape), places=places)
+
+
+def _var(record: Record, x: Any, axis: Any = None, ddof: int = 0, keepdims: Any = False) -> Recorded:
+    axes = _axes(axis, x.ndim)
+    value = x.plain().var(axes, ddof=ddof, keepdims=True)
+    kept = record.put("var", [record.operand(x)], value, axes=axes, ddof=ddof)
+    return kept if keepdims else _squeezed(record, kept, axes)
+
+
+def _copy(record: Record, function: Any, args: Any, settings: Any) -> Any:
+    """Enter what takes entries from one place to another: it is done to their numbers as well."""
+    operands: list[Any] = []
+
+    def numbered(value: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+            start = sum(np.size(_value(x)) for x in operands) + 1
+            operands.append(record.operand(value))
+            return np.arange(start, start + value.size).reshape(value.shape)
+        if isinstance(value, list | tuple):
+            return type(value)(map(numbered, value))
+        return value
+
+    name = function.__name__
+    settings = {k: 0 if k == "constant_values" else v for k, v in settings.items()}
+    places = function(*numbered(args), **_plain(settings))
+    given = {k: v for k, v in settings.items() if k != "constant_values"}
+    values = function(*_plain(args), **_plain(given))
+    if isinstance(values, list):
+        parts = enumerate(zip(values, places, strict=True))
+        return [record.put("view", operands, v, places=p - 1, part=k) for k, (v, p) in parts]
+    return record.put("pad" if name == "pad" else "view", operands, values, places=np.asarray(places) - 1)
+
+
+def _where(record: Record, condition: Any, a: Any, b: Any) -> Recorded:
+    value = np.where(_plain(condition), _plain(a), _plain(b))
+    condition = np.broadcast_to(_plain(condition), value.shape)
+    return record.put("where", [record.operand(a), record.operand(b)], value, condition=1.0 * condition)
+
+
+def _einsum(record: Record, subscripts: str, *operands: Any, **_: Any) -> Recorded:
+    terms, _, out = subscripts.replace(" ", "").partition("->")
+    if not isinstance(subscripts, str) or "." in subscripts:
+        raise NotRecordedError
+    names = terms.split(",")
+    if not _:
+        letters = terms.replace(",", "")
+        out = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
+    if any(len(set(name)) < len(name) for name in names):
+        raise NotRecordedError
+    value = np.einsum(subscripts, *_plain(operands))
+    return record.put("einsum", [record.operand(x) for x in operands], value, terms=names, out=out)
+
+
+def _tensordot(record: Record, a: Any, b: Any, axes: Any = 2) -> Recorded:
+    n, m = np.ndim(a), np.ndim(b)
+    if isinstance(axes, int):
+        axes = (tuple(range(n - axes, n)), tuple(range(axes)))
+    ours, theirs = ((k,) if isinstance(k, int) else tuple(k) for k in axes)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    left, right = list(letters[:n]), list(letters[n : n + m])
+    for i, k in zip(ours, theirs, strict=True):
+        right[k % m] = left[i % n]
+    out = [c for c in left if c not in right] + [c for c in right if c not in left]
+    return _einsum(record, f"{''.join(left)},{''.join(right)}->{''.join(out)}", a, b)
+
+
+def _dot(record: Record, a: Any, b: Any) -> Any:
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return np.multiply(a, b)
+    if np.ndim(b) <= 2:
+        return np.matmul(a, b)
+    raise NotRecordedError
+
+
+def _outer(record: Record, a: Any, b: Any) -> Recorded:
+    return _einsum(record, "a,b->ab", np.ravel(a), np.ravel(b))
+
+
+def _reduction(name: str) -> Callable[..., Any]:
+    def reduce(record: Record, a: Any, axis: Any = None, *, keepdims: Any = False, **settings: Any) -> Any:
+        if settings or not isinstance(a, Recorded):
+            raise NotRecordedError
+        return _reduced(record, name, a, axis, keepdims)
+
+    return reduce
+
+
+def _variance(record: Record, a: Any, axis: Any = None, *, ddof: int = 0, keepdims: Any = False) -> Any:
+    return _var(record, a, axis, ddof, keepdims)
+
+
+def _deviation(record: Record, a: Any, axis: Any = None, *, ddof: int = 0, keepdims: Any = False) -> Any:
+    return np.sqrt(_var(record, a, axis, ddof, keepdims))
+
+
+def _norm(record: Record, x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:  # noqa: A002
+    if ord not in (None, 2):
+        raise NotRecordedError
+    return np.sqrt(_reduced(record, "sum", x * x, axis, keepdims))
+
+
+def _clip(record: Record, a: Any, low: Any = None, high: Any = None, **_: Any) -> Any:
+    a = a if low is None else np.maximum(a, low)
+    return a if high is None else np.minimum(a, high)
+
+
+def _cumsum(record: Record, a: Any, axis: Any = None) -> Recorded:
+    if axis is None:
+        raise NotRecordedError
+    return record.put("cumsum", [record.operand(a)], np.cumsum(a.plain(), axis), axis=axis)
+
+
+def _like(record: Record, prototype: Any, *_: Any, **__: Any) -> Recorded:
+    return record.put("made", [], np.zeros(np.shape(prototype)))
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "where": _where,
+    "einsum": _einsum,
+    "tensordot": _tensordot,
+    "dot": _dot,
+    "outer": _outer,
+    "sum": _reduction("sum"),
+    "mean": _reduction("mean"),
+    "max": _reduction("max"),
+    "amax": _reduction("max"),
+    "min": _reduction("min"),
+    "amin": _reduction("min"),
+    "var": _variance,
+    "std": _deviation,
+    "norm": _norm,
+    "clip": _clip,
+    "cumsum": _cumsum,
+    "zeros_like": _like,
+    "empty_like": _like,
+}
+
+
+def shapes_of(value: Any) -> Sequence[int]:
+    """Return the shape of an operand."""
+    return np.shape(_value(value))
+
+
+def size_along(shape: Sequence[int], axes: Sequence[int]) -> int:
+    """Return how many entries there are along some axes."""
+    return math.prod(shape[k] for k in axes)
+
+
+def subsets_of(axes: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield all choices of at least one."""
+    return itertools.chain.from_iterable(itertools.combinations(axes, k) for k in range(1, len(axes) + 1))
