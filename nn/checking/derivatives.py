@@ -48,11 +48,12 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
     # Functions that are made of several operations, and known by their values.
     "sigmoid": ("dy * (y * (1 - y))",),
     "softmax": ("y * (dy - sum(dy * y))",),
+    "log-softmax": ("dy - exp(y) * sum(dy)",),
     "standardise": ("(dy - mean(dy) - y * mean(dy * y)) / s",),
     "scale to length 1": ("(dy - y * sum(dy * y)) / s",),
     "divide by the root mean square": ("(dy - y * mean(dy * y)) / s",),
 }
-COMPOSED = ("sigmoid", "softmax", "standardise", "scale to length 1", "divide by the root mean square")
+COMPOSED = ("sigmoid", "softmax", "log-softmax", "standardise", "scale to length 1", "divide by the root mean square")
 WORDS: dict[str, Callable[..., Any]] = {"log": np.log, "cos": np.cos, "sin": np.sin, "sign": np.sign, "exp": np.exp}
 
 Values = dict[str, Any]

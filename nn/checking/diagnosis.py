@@ -19,8 +19,10 @@ from .measure import PATIENCE, STEP, replaced
 from .slips import told
 from .structure import (
     coupling,
+    entries_exchanged,
     factor_by_output,
     first_wrong,
+    gathered,
     jacobian_turned,
     later_wrong,
     listed,
@@ -35,6 +37,7 @@ from .structure import (
     some_uses,
     subsets,
     wrong_pattern,
+    wrong_way,
 )
 from .vocabulary import FORMULAS, origin, rest_of, vector_origin
 
@@ -477,6 +480,7 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     exchanged,
     upstream_replaced,
     upstream_untouched,
+    upstream_no_factor,
     constant_factor,
     wrong_mode,
     wrong_pattern,
@@ -498,15 +502,17 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     slip,
     missing_term,
     coupling,
+    wrong_way,
     not_carried,
     not_accumulated,
     shared_out,
+    entries_exchanged,
+    gathered,
     any_slip,
     misplaced,
     some_rows,
     some_entries,
     decay,
-    upstream_no_factor,
     parameter_turned,
     mixed_samples,
     another_derivative,

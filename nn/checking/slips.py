@@ -38,7 +38,7 @@ from .derivatives import (
 )
 from .experiment import Experiment
 from .measure import STEP, units
-from .operations import ELEMENTWISE, Operation, Record, Recorded, size_along, subsets_of
+from .operations import ELEMENTWISE, Operation, Record, Recorded, shapes_of, size_along, subsets_of
 
 SAME = 1e-6  # relative to the largest entry: how well a slip explains a gradient
 SLOPE = 1e-5  # how well the chain rule of a record agrees with forward, or it is not used
@@ -56,6 +56,7 @@ SLOPES = (
 )
 CURVES = ("exp", "expm1", "log", "log1p", "sqrt", "square", "power", "tanh", "sin", "cos", "absolute", "sigmoid")
 
+LINEAR = ("sum", "mean", "squeeze", "negative", "multiply", "divide", "add", "subtract")
 POINTWISE = (ELEMENTWISE - {"matmul"}) | {"where", "sigmoid"}
 
 
@@ -205,7 +206,7 @@ class Slips:
         alone, summed = {leaf}, set[Operation]()
         for operation in chain.operations:
             operands = {x for x in operation.operands if isinstance(x, Operation)}
-            if operands & summed and operands & alone:
+            if operands & summed and (operands & alone or len(operands) > 1 or operation.name not in LINEAR):
                 return False
             if operation.name in ("sum", "mean") or operands & summed:
                 summed.add(operation)
@@ -287,6 +288,8 @@ def composed(chain: ChainRule) -> ChainRule | None:
 
 def _function(operation: Operation) -> tuple[str, Operation, dict[str, Any]] | None:
     """Return the name, the operand and the settings of a function that an operation is the last step of."""
+    if operation.name == "subtract":
+        return _log_softmax(operation)
     if operation.name not in ("divide", "multiply") or len(operation.operands) != 2:
         return None
     a, b = operation.operands
@@ -321,6 +324,25 @@ def _function(operation: Operation) -> tuple[str, Operation, dict[str, Any]] | N
     if _nearly(square, (a.value**2).mean(axes, keepdims=True)):
         return "divide by the root mean square", a, settings
     return None
+
+
+def _log_softmax(operation: Operation) -> tuple[str, Operation, dict[str, Any]] | None:
+    a, b = operation.operands
+    shape = (1,) * (np.ndim(operation.value) - len(shapes_of(b))) + tuple(shapes_of(b))
+    axes = tuple(k for k, size in enumerate(operation.value.shape) if len(shape) > k and shape[k] == 1 < size)
+    if (
+        not axes
+        or not isinstance(a, Operation)
+        or not isinstance(b, Operation)
+        or a.value.shape != operation.value.shape
+    ):
+        return None
+    total = np.exp(operation.value).sum(axes, keepdims=True)
+    if not _close(total, np.ones(total.shape)):
+        return None
+    if a.name == "subtract" and isinstance(a.operands[0], Operation) and _is_level(a.operands[1], a.value.shape, axes):
+        a = a.operands[0]
+    return "log-softmax", a, {"axes": axes}
 
 
 def _is_level(x: Any, shape: tuple[int, ...], axes: tuple[int, ...]) -> bool:
@@ -452,7 +474,8 @@ def _misstated(group: Group, k: int) -> Iterator[Slip]:
         return
     right = statement(operation, k)
     seen = {right}
-    for wrong, kind in _variants(right, operation.name):
+    curved = operation.name in CURVES and not _is_statistic(operation)
+    for wrong, kind in _variants(right, operation.name, curved):
         if wrong not in seen:
             seen.add(wrong)
             if operation.name in ("max", "min") and wrong == "dy":
@@ -461,10 +484,18 @@ def _misstated(group: Group, k: int) -> Iterator[Slip]:
             yield Slip(kind, text, _at(group, k, lambda _, wrong=wrong: rule(wrong)), _place(group))  # type: ignore[misc]
 
 
-def _variants(right: str, name: str) -> Iterator[tuple[str, str]]:
+def _is_statistic(operation: Operation) -> bool:
+    """Return whether something is made of sums and means alone, as a standard deviation is."""
+    if operation.name in ("sum", "mean", "var"):
+        return True
+    operands = [x for x in operation.operands if isinstance(x, Operation) and x.operands]
+    pointwise = operation.name in POINTWISE or operation.name in ("view", "squeeze")
+    return pointwise and bool(operands) and all(map(_is_statistic, operands))
+
+
+def _variants(right: str, name: str, curved: bool) -> Iterator[tuple[str, str]]:
     """Yield changed statements, and the kind of mistake."""
     root = tree_of(right)
-    curved = name in CURVES
     factor = "elementwise slip" if curved else "wrong term"
     if name in CURVES or name in COMPOSED:
         for slope in SLOPES:
@@ -614,17 +645,17 @@ def _other_arrays(chain: ChainRule, group: Group, k: int, groups: list[Group]) -
             text = f"{other} is used in reverse along its axes {axes} on the way back to {_operand(group, k)}"
             change = _at(group, k, lambda o, axes=axes: _with(o, k, symbol, lambda v: np.flip(v[symbol], axes)))  # type: ignore[misc]
             yield Slip("reordered", text, change, _place(group))
-    count = len(group.operations)
-    for name, leaf in chain.leaves.items():
-        if leaf.value.shape == shape and leaf is not operation.operands[1 - k]:
-            text = f"{name} is used for {other} on the way back to {_operand(group, k)}"
-            change = _at(group, k, lambda o, x=leaf.value: _with(o, k, symbol, lambda v: x))  # type: ignore[misc]
-            yield Slip("exchanged", text, change, _place(group))
     for j in range(2):
         before = {o: _value_before(o.operands[1 - k], j, shape) for o in group.operations}
         if all(value is not None for value in before.values()):
             text = f"what {other} was made of is used in its place on the way back to {_operand(group, k)}"
             change = _at(group, k, lambda o, before=before: _with(o, k, symbol, lambda v: before[o]))  # type: ignore[misc]
+            yield Slip("wrong term", text, change, _place(group))
+    count = len(group.operations)
+    for name, leaf in chain.leaves.items():
+        if leaf.value.shape == shape and leaf is not operation.operands[1 - k]:
+            text = f"{name} is used for {other} on the way back to {_operand(group, k)}"
+            change = _at(group, k, lambda o, x=leaf.value: _with(o, k, symbol, lambda v: x))  # type: ignore[misc]
             yield Slip("exchanged", text, change, _place(group))
     for source in groups:
         if source is group or source.first.value.shape != shape or len(source.operations) != count:

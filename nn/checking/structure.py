@@ -21,6 +21,7 @@ from .vocabulary import FORMULAS, vectors
 Diagnosis = Iterator[tuple[str, str]]
 
 SHIFT = 4  # how far a shift is looked for
+PLACES = 512  # entries of which each is compared with each
 MOSTLY = 0.6  # of what is away from the edges fits
 
 
@@ -80,6 +81,20 @@ def not_carried(e: Evidence) -> Diagnosis:
                 f"What should carry over along that axis is {'wrong' if given.any() else 'lost'}."
             )
             yield ("wrong term" if c else "not carried"), text
+
+
+def wrong_way(e: Evidence) -> Diagnosis:
+    """It goes from early outputs to late entries, where outputs depend on earlier entries, or the other way round."""
+    for axis, size in enumerate(e.whole.shape if e.is_input else ()):
+        for other in (k for k, length in enumerate(e.output_shape or ()) if length == size > 2):
+            before = e.entry_index(axis) - e.output_index(other)
+            true, given = (before[j] for j in (e.nonzero, np.abs(e.given) > SAME * np.abs(e.given).max(initial=0)))
+            if all(x.any() for x in (true, given)) and (true <= 0).all() and (given >= 0).all() and (given > 0).any():
+                text = (
+                    f"Along axis {axis}, outputs depend on the entries before them, and the gradient goes to those "
+                    f"after them. Does backward go through the steps in the order of forward?"
+                )
+                yield "not carried", text
 
 
 def later_wrong(e: Evidence) -> Diagnosis:
@@ -165,6 +180,31 @@ def parts_exchanged(e: Evidence) -> Diagnosis:
             if (order != np.arange(size)).any():
                 text = f"The true gradient's parts along axis {axis} are in the wrong order: {listed(order)}."
                 yield "reordered", f"{text} Is one taken for another?"
+
+
+def entries_exchanged(e: Evidence) -> Diagnosis:
+    """Each entry has the gradient of another: rows of the Jacobian stand in each other's places."""
+    if e.complete is None or not e.off.any() or e.whole.size > PLACES:
+        return
+    given, true = (j.reshape(e.whole.size, -1) for j in (e.columns, e.complete))
+    peak = np.abs(true).max()
+    order = [np.flatnonzero(np.abs(true - row).max(1) <= SAME * peak) for row in given]
+    if all(rows.size for rows in order) and np.allclose(np.sort(given, 0), np.sort(true, 0), atol=SAME * peak):
+        text = f"Each entry of {e.name} has the gradient of another one, for whatever comes in. Is there a reshape in"
+        yield "reordered", f"{text} the place of a transpose, or np.tile for np.repeat?"
+
+
+def gathered(e: Evidence) -> Diagnosis:
+    """What belongs to several entries goes to fewer of them, and is as much together."""
+    if e.complete is None or not e.off.any():
+        return
+    given, true = (j.reshape(e.whole.size, -1) for j in (e.columns, e.complete))
+    peak = np.abs(true).max()
+    counts = [(np.abs(j) > SAME * peak).sum(0) for j in (given, true)]
+    same = np.abs(given.sum(0) - true.sum(0)) <= SAME * peak * e.whole.size
+    if same.all() and (counts[0] > 0).all() and (counts[0] < counts[1]).all():
+        text = f"Each output depends on {counts[1].max()} entries of {e.name}, and its gradient goes to"
+        yield "shared out", f"{text} {counts[0].max()} of them, which get all that the others should share."
 
 
 def misplaced(e: Evidence) -> Diagnosis:
