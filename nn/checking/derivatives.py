@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -125,20 +126,25 @@ def values_of(operation: Operation) -> Values:
     return values
 
 
+@dataclass(eq=False)
 class Change:
-    """A mistake in the chain rule: at some operations, something else goes back to an operand.
+    """A mistake in the chain rule.
 
-    at: what goes back, by the operation and the operand's place.
+    at: what goes back instead, by the operation and the operand's place; None for nothing.
     shapes: of operations whose value would have another shape.
+    silent: outputs that get no upstream gradient.
+    to: where it goes instead, by the operation and the operand's place; None for nowhere.
+    order: in which the operations are gone through instead.
     """
 
-    def __init__(
-        self, at: Mapping[tuple[Operation, int], Rule | None], shapes: Mapping[Operation, tuple[int, ...]] | None = None
-    ) -> None:
-        self.at, self.shapes = at, shapes or {}
+    at: Mapping[tuple[Operation, int], Rule | None] = field(default_factory=dict)
+    shapes: Mapping[Operation, tuple[int, ...]] = field(default_factory=dict)
+    silent: Collection[Operation] = ()
+    to: Mapping[tuple[Operation, int], Operation | None] = field(default_factory=dict)
+    order: Sequence[Operation] = ()
 
 
-RIGHT = Change({})
+RIGHT = Change()
 
 
 class ChainRule:
@@ -174,35 +180,31 @@ class ChainRule:
         seeds: for each output, the number of the one whose place its upstream gradient takes; its own by default.
         """
         upstream: dict[Operation, np.ndarray] = {}
-        start = 0
-        parts = []
-        for operation, size in self.outputs:
-            parts.append((operation, g[start : start + size]))
-            start += size
-        for (operation, part), k in zip(parts, seeds or range(len(parts)), strict=True):
-            place = self.outputs[k][0]
-            if operation is not None and place is not None and part.any():
+        ends = np.cumsum([size for _, size in self.outputs])
+        places = [operation for operation, _ in self.outputs]
+        for end, k, (operation, size) in zip(ends, seeds or range(len(places)), self.outputs, strict=True):
+            place, part = places[k], g[end - size : end]
+            if operation is not None and place is not None and operation not in change.silent and part.any():
                 _add(upstream, place, part.reshape(place.value.shape))
-        for operation in reversed(self.operations):
+        for operation in change.order or reversed(self.operations):
             if operation not in upstream or not operation.operands:
                 continue
             values = self.values[operation] | {"dy": upstream[operation]}
             for k, operand in enumerate(operation.operands):
+                operand = change.to.get((operation, k), operand)
                 if not isinstance(operand, Operation) or operand not in self.alive:
                     continue
-                changed = change.at.get((operation, k), _backward)
-                if changed is None:
-                    continue
-                gradient = changed(values) if changed is not _backward else back(operation, k, values)
-                shape = change.shapes.get(operand, operand.value.shape)
-                _add(upstream, operand, fitted(gradient, shape))
+                changed = change.at.get((operation, k), _right)
+                if changed is not None:
+                    gradient = back(operation, k, values) if changed is _right else changed(values)
+                    _add(upstream, operand, fitted(gradient, change.shapes.get(operand, operand.value.shape)))
         return {
             name: upstream.get(leaf, np.zeros(leaf.value.shape)).reshape(leaf.value.shape)
             for name, leaf in self.leaves.items()
         }
 
 
-def _backward(values: Values) -> Any:
+def _right(values: Values) -> Any:
     raise NotImplementedError
 
 

@@ -28,6 +28,7 @@ from .structure import (
     listed,
     misplaced,
     mixed_samples,
+    moved_entries,
     named,
     not_accumulated,
     not_carried,
@@ -324,6 +325,11 @@ def elementwise(e: Evidence) -> Diagnosis:
         if c := e.factor(a, e.g * value):
             formula = _times(c) + text.replace("v", name)
             yield "elementwise slip", f"This is grad_output * {formula}, entry by entry.{origin(c, e)}"
+    for (one, v), (other, w) in itertools.permutations(e.variables.items(), 2) if e.output_shape == () else ():
+        for formula, value in ((f"{one} / {other}", v / w), (f"{one} * {other}", v * w)):
+            if c := e.factor(a, e.g * value):
+                text = f"This is grad_output * {_times(c)}{formula}, entry by entry.{origin(c, e)}"
+                yield "elementwise slip", text
 
 
 def another_derivative(e: Evidence) -> Diagnosis:
@@ -507,6 +513,7 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     not_accumulated,
     shared_out,
     entries_exchanged,
+    moved_entries,
     gathered,
     any_slip,
     misplaced,

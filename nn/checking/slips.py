@@ -9,6 +9,7 @@ digit names the mistake, in the author's own line.
 from __future__ import annotations
 
 import ast
+import bisect
 import contextlib
 import copy
 import itertools
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -146,25 +147,30 @@ class Slips:
     @cached_property
     def found(self) -> list[Explanation]:
         """The slips that explain at least one wrong gradient, the best first."""
-        given, true = self.experiment.gradients, self.true
-        wrong = {name for name, gradient in given.items() if name in true and not _same(gradient, true[name])}
         found: list[Explanation] = []
-        start = time.perf_counter()
-        g, partly = self._early() if wrong else (self.experiment.g, given)
-        for chain, slip in self._all() if wrong else ():
-            if time.perf_counter() - start > PATIENCE:
-                break
-            if not (names := _explained(chain, slip, g, partly, wrong)):
-                continue
-            if partly is not given:
-                names = _explained(chain, slip, self.experiment.g, given, names)
-            if names:
-                right = given.keys() - wrong
-                fits = _explained(chain, slip, self.experiment.g, given, right) == right
-                found.append(Explanation(slip, names, fits, fits and names == wrong))
-                if found[-1].complete:
+        with contextlib.suppress(Exception):  # a forward can be odder than is foreseen
+            for explanation in self._search():
+                found.append(explanation)
+                if explanation.complete:
                     break
         return sorted(found, key=lambda each: (not each.fits, -len(each.names)))
+
+    def _search(self) -> Iterator[Explanation]:
+        """Yield the slips that explain a wrong gradient."""
+        e = self.experiment
+        wrong = {name for name, true in self.true.items() if not _same(e.gradients[name], true)}
+        right = self.true.keys() - wrong
+        start = time.perf_counter()
+        g, given = self._early() if wrong else (e.g, e.gradients)
+        for chain, slip in self._all() if wrong else ():
+            if time.perf_counter() - start > PATIENCE:
+                return
+            names = _explained(chain, slip, g, given, wrong)
+            if names and given is not e.gradients:
+                names = _explained(chain, slip, e.g, e.gradients, names)
+            if names:
+                fits = _explained(chain, slip, e.g, e.gradients, right) == right
+                yield Explanation(slip, names, fits, fits and names == wrong)
 
     def _all(self) -> Iterator[tuple[ChainRule, Slip]]:
         """Yield the slips, those in known functions first, and then those in the operations that make them up."""
@@ -338,7 +344,7 @@ def _log_softmax(operation: Operation) -> tuple[str, Operation, dict[str, Any]] 
     ):
         return None
     total = np.exp(operation.value).sum(axes, keepdims=True)
-    if not _close(total, np.ones(total.shape)):
+    if a.value.shape != operation.value.shape or not _close(total, np.ones(total.shape)):
         return None
     if a.name == "subtract" and isinstance(a.operands[0], Operation) and _is_level(a.operands[1], a.value.shape, axes):
         a = a.operands[0]
@@ -367,7 +373,8 @@ def _nearly(square: np.ndarray, statistic: np.ndarray) -> bool:
 # ---- the slips that people make
 
 
-class Group(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Group:
     """Operations that one place in the code has made, such as the steps of a loop."""
 
     operations: list[Operation]
@@ -385,6 +392,7 @@ def slips(chain: ChainRule, known: Collection[int] = ()) -> Iterator[Slip]:
     groups = _groups(chain)
     if not known:
         yield from _exchanged_upstreams(chain)
+        yield from _forwards_in_time(chain, groups)
     yield from _in_groups(chain, groups, groups, known)
     members = [Group([o]) for group in groups if 1 < len(group.operations) <= FEW for o in group.operations]
     yield from _in_groups(chain, members, groups, known)
@@ -423,7 +431,7 @@ def _groups(chain: ChainRule) -> list[Group]:
     groups: dict[Any, Group] = {}
     for operation in chain.operations:
         if operation.operands:
-            key = (operation.site, operation.name, operation.settings.get("part"))
+            key = (operation.site, operation.name, len(operation.operands), operation.settings.get("part"))
             groups.setdefault(key, Group([])).operations.append(operation)
     return list(groups.values())
 
@@ -584,26 +592,71 @@ def _several_left_out(chain: ChainRule, groups: list[Group], carried: dict[int, 
     if len(all_carried) > 1:
         change = Change({(o, k): None for group, k in all_carried for o in group.operations})
         yield Slip("not carried", "nothing goes back to the step before", change)
-    owner = {operation: index for index, group in enumerate(groups) for operation in group.operations}
-    uses: dict[Any, list[tuple[Group, int]]] = {}
-    for group in groups:
-        for k in _places(chain, group):
-            sources = {
-                owner.get(o.operands[k], o.operands[k].number)
-                for o in group.operations
-                if isinstance(o.operands[k], Operation) and o.operands[k].operands
-            } or {-1 - o.operands[k].number for o in group.operations if isinstance(o.operands[k], Operation)}
-            for source in sources:
-                uses.setdefault(source, []).append((group, k))
-    for places in uses.values():
+    for value, places in _uses(chain, groups).items():
         if not 1 < len(places) <= SPLIT:
             continue
-        for count in range(2, len(places) + 1):
+        for count in range(1, len(places)):
             for some in itertools.combinations(places, count):
-                change = Change({(o, k): None for group, k in some for o in group.operations})
-                back_to = " and ".join(dict.fromkeys(f"{_place(group)} to {_operand(group, k)}" for group, k in some))
-                kind = "not carried" if all(k in carried[id(group)] for group, k in some) else "missing term"
-                yield Slip(kind, f"nothing goes back from {back_to}", change)
+                inner = [place for place in some if place is not None]
+                if count == 1 and inner:
+                    continue  # one path alone is left out above
+                change = Change(
+                    {(o, k): None for group, k in inner for o in group.operations},
+                    silent=value.operations if None in some else (),
+                )
+                words = [f"{_place(group)} to {_operand(group, k)}" for group, k in inner]
+                words += ["the upstream gradient itself"] if None in some else []
+                kind = "not carried" if all(k in carried[id(group)] for group, k in inner) else "missing term"
+                back_to = " and from ".join(dict.fromkeys(words))
+                yield Slip(
+                    kind, f"of all that comes back to its value, nothing comes from {back_to}", change, _place(value)
+                )
+
+
+def _uses(chain: ChainRule, groups: list[Group]) -> dict[Group, list[tuple[Group, int] | None]]:
+    """Return where the values of each place in the code are used, and None where they are outputs."""
+    owner = {operation: group for group in groups for operation in group.operations}
+    outputs = {operation for operation, _ in chain.outputs}
+    leaves = {leaf: Group([leaf]) for leaf in chain.leaves.values()}
+    uses: dict[int, tuple[Group, list[tuple[Group, int] | None]]] = {}
+    for group in groups:
+        if outputs & set(group.operations):
+            uses.setdefault(id(group), (group, []))[1].append(None)
+        for k in _places(chain, group):
+            operands = [o.operands[k] for o in group.operations if isinstance(o.operands[k], Operation)]
+            for source in {id(each): each for x in operands if (each := owner.get(x) or leaves.get(x))}.values():
+                uses.setdefault(id(source), (source, []))[1].append((group, k))
+    return dict(uses.values())
+
+
+def _forwards_in_time(chain: ChainRule, groups: list[Group]) -> Iterator[Slip]:
+    """Yield the slip of a loop that goes back through its steps in the order of forward."""
+    first = {operation: group.first.number for group in groups for operation in group.operations}
+    owner = {operation: group for group in groups for operation in group.operations}
+    carried = [(group, k) for group in groups for k in _places(chain, group) if _is_carried(group, k, first)]
+    if not carried:
+        return
+    count = max(len(group.operations) for group, _ in carried)
+    loop = [group for group in groups if len(group.operations) in (count, count - 1) and count > 2]
+    starts = next((group.operations for group in loop if len(group.operations) == count), [])
+    steps: list[list[Operation]] = [[] for _ in starts]
+    for group in loop:
+        for operation in group.operations:
+            steps[bisect.bisect([start.number for start in starts], operation.number) - 1].append(operation)
+    inside = {operation for step in steps for operation in step}
+    to: dict[tuple[Operation, int], Operation | None] = {}
+    for group, k in carried:
+        producer = next((owner[x] for o in group.operations if (x := o.operands[k]) in owner), None)
+        if producer is None or len(producer.operations) != count or len(group.operations) != count:
+            return
+        to |= {(o, k): after for o, after in zip(group.operations, [*producer.operations[1:], None], strict=True)}
+    end = max((operation.number for operation in inside), default=0)
+    rest = [operation for operation in chain.operations[::-1] if operation not in inside]
+    order = [operation for operation in rest if operation.number > end]
+    order += [operation for step in steps for operation in sorted(step, key=lambda o: -o.number)]
+    order += [operation for operation in rest if operation.number < end]
+    text = "backward goes through the steps of the loop in the order of forward, not from the last to the first"
+    yield Slip("not carried", text, Change(to=to, order=order), f"the loop that begins with {_place(Group(starts))}")
 
 
 def _turned(group: Group) -> Iterator[Slip]:
@@ -686,7 +739,8 @@ def _other_axes(group: Group, k: int) -> Iterator[Slip]:
         for others in subsets_of(range(operation.value.ndim)):
             text = f"its sums and means run over axes {others} on the way back, for {operation.settings['axes']}"
             change = _at(group, k, lambda o, others=others: _with(o, k, "axes", lambda _: others))  # type: ignore[misc]
-            yield Slip("missing term", text, change, _place(group))
+            fewer = set(others) < set(operation.settings["axes"])
+            yield Slip("missing term" if fewer else "wrong term", text, change, _place(group))
     if operation.name not in ("sum", "mean", "var"):
         return
     shape, axes = operation.operands[0].value.shape, operation.settings["axes"]

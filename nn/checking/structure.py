@@ -21,6 +21,7 @@ from .vocabulary import FORMULAS, vectors
 Diagnosis = Iterator[tuple[str, str]]
 
 SHIFT = 4  # how far a shift is looked for
+FEW = 64  # entries that may have gone to any other
 PLACES = 512  # entries of which each is compared with each
 MOSTLY = 0.6  # of what is away from the edges fits
 
@@ -139,7 +140,8 @@ def wrong_pattern(e: Evidence) -> Diagnosis:
         return
     there = e.other_jacobian.reshape(e.analytic.size, -1)[:, e.chosen]
     there, given = (np.abs(j) > SAME * np.abs(j).max(initial=0) for j in (there, e.given))
-    if (there != e.nonzero).any() and (there == given).all():
+    across = e.entry_index(0) != e.output_index(0) if e.whole.ndim and e.output_shape else np.zeros(1, bool)
+    if (there != e.nonzero).any() and (there == given).all() and ((there != e.nonzero) & across).any():
         mode = e.experiment.mode
         other = "eval" if mode == "train" else "train"
         does, do = ("mixes samples", "do not") if given.sum() > e.nonzero.sum() else ("does not mix samples", "do")
@@ -194,6 +196,25 @@ def entries_exchanged(e: Evidence) -> Diagnosis:
         yield "reordered", f"{text} the place of a transpose, or np.tile for np.repeat?"
 
 
+def moved_entries(e: Evidence) -> Diagnosis:
+    """The gradient of each entry goes to another, and adds up where several go to the same."""
+    if e.complete is None or not e.off.any() or e.whole.size > FEW:
+        return
+    given, true = (j.reshape(e.whole.size, -1) for j in (e.columns, e.complete))
+    if np.linalg.matrix_rank(true) < len(true):
+        return
+    moves = np.linalg.lstsq(true.T, given.T)[0].T
+    exact = (
+        np.abs(moves - moves.round()).max() < 1e-4 and np.abs(moves @ true - given).max() <= SAME * np.abs(true).max()
+    )
+    if exact and set(np.unique(moves.round())) <= {0.0, 1.0} and (moves.round().sum(0) == 1).all():
+        goes = [(old, int(np.argmax(column))) for old, column in enumerate(moves.T.round()) if not column[old]]
+        text = (
+            f"The right numbers go to the wrong entries: {listed(f'those of {a} to {b}' for a, b in goes)}, counted in"
+        )
+        yield "shifted", f"{text} the order of memory. Is an index or a size wrong?"
+
+
 def gathered(e: Evidence) -> Diagnosis:
     """What belongs to several entries goes to fewer of them, and is as much together."""
     if e.complete is None or not e.off.any():
@@ -201,6 +222,8 @@ def gathered(e: Evidence) -> Diagnosis:
     given, true = (j.reshape(e.whole.size, -1) for j in (e.columns, e.complete))
     peak = np.abs(true).max()
     counts = [(np.abs(j) > SAME * peak).sum(0) for j in (given, true)]
+    if (np.abs(given[np.abs(true) <= SAME * peak]) > SAME * peak).any():
+        return
     same = np.abs(given.sum(0) - true.sum(0)) <= SAME * peak * e.whole.size
     if same.all() and (counts[0] > 0).all() and (counts[0] < counts[1]).all():
         text = f"Each output depends on {counts[1].max()} entries of {e.name}, and its gradient goes to"
