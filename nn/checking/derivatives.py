@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +57,8 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
 }
 COMPOSED = ("sigmoid", "softmax", "log-softmax", "standardise", "scale to length 1", "divide by the root mean square")
 WORDS: dict[str, Callable[..., Any]] = {"log": np.log, "cos": np.cos, "sin": np.sin, "sign": np.sign, "exp": np.exp}
+
+ENTRIES = 700  # of an array, which take about as long as what is done around them
 
 Values = dict[str, Any]
 Rule = Callable[[Values], Any]
@@ -152,6 +155,9 @@ class ChainRule:
 
     leaves: the operations that forward was given, by name.
     outputs: those that it returned, None for what is no operation, and how large each is.
+
+    Attributes:
+        work: how much was done so far, one for each operation that was gone back through, and more for a large one.
     """
 
     def __init__(
@@ -169,6 +175,7 @@ class ChainRule:
             if operation in needed:
                 needed |= {x for x in operation.operands if isinstance(x, Operation)}
         self.alive = alive & needed
+        self.work = 0.0
         self.operations = [operation for operation in operations if operation in self.alive]
         self.values = {operation: values_of(operation) for operation in self.operations if operation.operands}
 
@@ -189,6 +196,7 @@ class ChainRule:
         for operation in change.order or reversed(self.operations):
             if operation not in upstream or not operation.operands:
                 continue
+            self.work += 1 + operation.value.size / ENTRIES
             values = self.values[operation] | {"dy": upstream[operation]}
             for k, operand in enumerate(operation.operands):
                 operand = change.to.get((operation, k), operand)
@@ -197,7 +205,8 @@ class ChainRule:
                 changed = change.at.get((operation, k), _right)
                 if changed is not None:
                     gradient = back(operation, k, values) if changed is _right else changed(values)
-                    _add(upstream, operand, fitted(gradient, change.shapes.get(operand, operand.value.shape)))
+                    if gradient is not None:
+                        _add(upstream, operand, fitted(gradient, change.shapes.get(operand, operand.value.shape)))
         return {
             name: upstream.get(leaf, np.zeros(leaf.value.shape)).reshape(leaf.value.shape)
             for name, leaf in self.leaves.items()
@@ -232,18 +241,38 @@ def back(operation: Operation, k: int, values: Values) -> Any:
     return scattered(operation, k, dy)
 
 
-def scattered(operation: Operation, k: int, dy: np.ndarray, last: bool = False) -> np.ndarray:
-    """Return what goes back to an operand whose entries were taken to several places: their sum, or the last alone."""
-    sizes = [int(np.prod(shapes_of(x))) for x in operation.operands]
-    places = operation.settings["places"].reshape(-1) - sum(sizes[:k])
-    mine = (places >= 0) & (places < sizes[k])
-    where, given = places[mine], np.broadcast_to(dy, operation.value.shape).reshape(-1)[mine]
-    if last:
-        total = np.zeros(sizes[k])
-        total[where] = given
-    else:
-        total = np.bincount(where, given, sizes[k])
-    return total.reshape(shapes_of(operation.operands[k]))
+def scattered(operation: Operation, k: int, dy: np.ndarray, last: bool = False) -> np.ndarray | None:
+    """Return what goes back to an operand whose entries were taken to several places: their sum, or the last alone.
+
+    Where that is nothing, as for most parts of a stack when few are looked at, it is None.
+    """
+    taken, places, once = moves(operation)[k]
+    given = np.broadcast_to(dy, operation.value.shape).reshape(-1)[taken]
+    shape = shapes_of(operation.operands[k])
+    if not given.any():
+        return None
+    if not once and not last:
+        return np.bincount(places, given, math.prod(shape)).reshape(shape)
+    total = np.zeros(math.prod(shape))
+    total[places] = given
+    return total.reshape(shape)
+
+
+def moves(operation: Operation) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+    """Return, for each operand, which entries of the value are its own, where they come from, and whether each once."""
+    known = operation.settings.get("moves")
+    if known is None:
+        places, start, known = operation.settings["places"].reshape(-1), 0, []
+        owner = np.searchsorted(np.cumsum([math.prod(shapes_of(x)) for x in operation.operands]), places, side="right")
+        owner[places < 0] = -1
+        order = np.argsort(owner, kind="stable")
+        for k, size in enumerate(math.prod(shapes_of(x)) for x in operation.operands):
+            taken = order[slice(*np.searchsorted(owner, (k, k + 1), sorter=order))]
+            mine = places[taken] - start
+            known.append((taken, mine, bool(np.bincount(mine, minlength=1).max() <= 1)))
+            start += size
+        operation.settings["moves"] = known
+    return known
 
 
 def contracted(operation: Operation, k: int, dy: np.ndarray, operands: list[Any]) -> np.ndarray:

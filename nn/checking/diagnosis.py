@@ -49,7 +49,8 @@ Diagnosis = Iterator[tuple[str, str]]
 
 def diagnose(evidence: Evidence) -> tuple[str, str]:
     """Return the kind of mistake that a gradient shows, and sentences on it."""
-    if found := _first(evidence, DIAGNOSES):
+    first = (complete_slip,) if evidence.slips.long else ()  # what else there is to ask takes long too
+    if found := _first(evidence, (*first, *DIAGNOSES)):
         kind, text = found
         return kind, _more(evidence, kind, text)
     return "unknown", f"{UNKNOWN}{_direction(evidence)} Here is where it is off the most:"
@@ -450,6 +451,12 @@ def slip(e: Evidence) -> Diagnosis:
     """It is what the chain rule gives with one slip in it, which leaves right what is right."""
     if e.slip is not None and e.slip.fits:
         yield from any_slip(e)
+
+
+def complete_slip(e: Evidence) -> Diagnosis:
+    """It is what the chain rule gives with one slip in it, as is all else that is wrong."""
+    if e.slip is not None and e.slip.complete:
+        yield e.slip.slip.kind, told(e.slip)
 
 
 def any_slip(e: Evidence) -> Diagnosis:

@@ -14,7 +14,6 @@ import contextlib
 import copy
 import itertools
 import linecache
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,10 +42,12 @@ from .operations import ELEMENTWISE, Operation, Record, Recorded, shapes_of, siz
 
 SAME = 1e-6  # relative to the largest entry: how well a slip explains a gradient
 SLOPE = 1e-5  # how well the chain rule of a record agrees with forward, or it is not used
-PATIENCE = 1.0  # seconds that the search for a slip may take
-QUICK = 1e-3  # seconds that the way back takes, so that a search through all slips is no matter
+WORK = 400_000  # that the search for a slip may take, of which a second does some 300,000: no matter of the clock
+QUICK = 400  # work that the way back takes, so that a search through all slips is no matter
+LONG = 3000  # work that the way back takes through a forward that is called long
 STEPS = 3  # of a long forward, the first ones that are looked at
 FEW = 4  # operations that one place in the code makes are looked at one by one up to so many
+MOST_PARTS = 6  # of a value are looked at one by one
 SPLIT = 4  # uses of one value are left out in every combination up to so many
 NEARLY = 1e-6  # how well a function of several operations is known by its values
 EPSILON = 0.05  # of a variance: the most that is added to it
@@ -160,10 +161,9 @@ class Slips:
         e = self.experiment
         wrong = {name for name, true in self.true.items() if not _same(e.gradients[name], true)}
         right = self.true.keys() - wrong
-        start = time.perf_counter()
         g, given = self._early() if wrong else (e.g, e.gradients)
         for chain, slip in self._all() if wrong else ():
-            if time.perf_counter() - start > PATIENCE:
+            if sum(each.work for each in self.rules) > WORK:
                 return
             names = _explained(chain, slip, g, given, wrong)
             if names and given is not e.gradients:
@@ -185,10 +185,8 @@ class Slips:
 
         Little has to be gone back through there, and so more slips can be tried.
         """
-        e = self.experiment
-        start = time.perf_counter()
-        self.rules[0].gradients(e.g)
-        shortest, best = time.perf_counter() - start, (e.g, e.gradients)
+        e, chain = self.experiment, self.rules[0]
+        shortest, best = self._work(e.g), (e.g, e.gradients)
         shape = np.shape(e.upstream) if isinstance(e.upstream, np.ndarray) else ()
         for axis, size in enumerate(shape) if shortest > QUICK else ():
             if size <= 2 * STEPS:
@@ -196,14 +194,18 @@ class Slips:
             g = np.zeros(shape)
             where = (slice(None),) * axis + (slice(STEPS),)
             g[where] = e.upstream[where]
-            start = time.perf_counter()
-            true = self.rules[0].gradients(g.ravel())
-            seconds = time.perf_counter() - start
-            if seconds < shortest / 2:
-                _, given = e.repeat(upstream=g)
+            work = self._work(g.ravel())
+            if work < shortest / 2:
+                true, (_, given) = chain.gradients(g.ravel()), e.repeat(upstream=g)
                 if all(_same(given[name], true[name]) == _same(e.gradients[name], self.true[name]) for name in given):
-                    shortest, best = seconds, (g.ravel(), given)
+                    shortest, best = work, (g.ravel(), given)
         return best
+
+    def _work(self, g: np.ndarray) -> float:
+        """Return how much it takes to go back once."""
+        before = self.rules[0].work
+        self.rules[0].gradients(g)
+        return self.rules[0].work - before
 
     def is_elementwise(self, name: str) -> bool:
         """Return whether each entry of an array goes its own way through forward, until sums of them all are taken."""
@@ -221,6 +223,11 @@ class Slips:
                     return False
                 alone.add(operation)
         return leaf.value.size > 1
+
+    @cached_property
+    def long(self) -> bool:
+        """Whether forward is so long that a slip is the first thing to be looked for."""
+        return bool(self.true) and self._work(self.experiment.g) > LONG
 
     def of(self, name: str) -> Explanation | None:
         """Return the slip that explains the gradient of an array best."""
@@ -413,7 +420,7 @@ def _in_groups(chain: ChainRule, parts: list[Group], groups: list[Group], known:
     if not known:
         yield from _several_left_out(chain, parts, carried)
     for group, k in edges:
-        for slip in _misstated(group, k):
+        for slip in _misstated(chain, group, k):
             if k in carried[id(group)] and slip.kind in ("wrong term", "missing term"):
                 slip.kind = "not carried"
             yield slip
@@ -475,7 +482,7 @@ def _left_out(group: Group, k: int, carried: bool) -> Slip:
     return Slip("missing term", what, _at(group, k, lambda _: None), _place(group))
 
 
-def _misstated(group: Group, k: int) -> Iterator[Slip]:
+def _misstated(chain: ChainRule, group: Group, k: int) -> Iterator[Slip]:
     """Yield slips in a statement."""
     operation = group.first
     if operation.name not in STATEMENTS:
@@ -483,6 +490,7 @@ def _misstated(group: Group, k: int) -> Iterator[Slip]:
     right = statement(operation, k)
     seen = {right}
     curved = operation.name in CURVES and not _is_statistic(operation)
+    parts = _parts(chain, group) if curved else []
     for wrong, kind in _variants(right, operation.name, curved):
         if wrong not in seen:
             seen.add(wrong)
@@ -490,6 +498,37 @@ def _misstated(group: Group, k: int) -> Iterator[Slip]:
                 kind = "shared out"
             text = f"{wrong} goes back to {_operand(group, k)}, where {right} should"
             yield Slip(kind, text, _at(group, k, lambda _, wrong=wrong: rule(wrong)), _place(group))  # type: ignore[misc]
+            for number, masks in enumerate(parts):
+                change = _at(group, k, lambda o, wrong=wrong, masks=masks: _partly(rule(wrong), rule(right), masks[o]))  # type: ignore[misc]
+                yield Slip(kind, f"{text}, for part {number} of its value", change, _place(group))
+
+
+def _partly(wrong: Rule, right: Rule, mask: np.ndarray) -> Rule:
+    return lambda values: np.where(mask, wrong(values), right(values))
+
+
+def _parts(chain: ChainRule, group: Group) -> list[dict[Operation, np.ndarray]]:
+    """Return the parts that forward takes of a value, such as the gates of a cell: by operation, which entries."""
+    views: dict[Operation, list[Operation]] = {}
+    for operation in chain.operations:
+        if operation.name == "view" and len(operation.operands) == 1:
+            views.setdefault(operation.operands[0], []).append(operation)
+
+    def masks(operation: Operation) -> dict[bytes, np.ndarray]:
+        found: dict[bytes, np.ndarray] = {}
+        for view in views.get(operation, []):
+            for inner in masks(view).values() or [np.ones(view.value.shape, bool)]:
+                mask = np.zeros(operation.value.size, bool)
+                mask[view.settings["places"][inner]] = True
+                if not mask.all():
+                    found[mask.tobytes()] = mask.reshape(operation.value.shape)
+        return found
+
+    each = {operation: list(masks(operation).values()) for operation in group.operations}
+    counts = {len(found) for found in each.values()}
+    if len(counts) != 1 or not 1 < counts.pop() <= MOST_PARTS:
+        return []
+    return [dict(zip(each, part, strict=True)) for part in zip(*each.values(), strict=True)]
 
 
 def _is_statistic(operation: Operation) -> bool:
@@ -673,7 +712,11 @@ def _turned(group: Group) -> Iterator[Slip]:
 
 
 def _scaled(operation: Operation, k: int, factor: float) -> Rule:
-    return lambda values: factor * back(operation, k, values)
+    return lambda values: _masked(back(operation, k, values), factor)
+
+
+def _masked(gradient: Any, by: Any) -> Any:
+    return None if gradient is None else gradient * by
 
 
 def _with(operation: Operation, k: int, symbol: str, make: Callable[[Values], Any]) -> Rule:
@@ -772,7 +815,7 @@ def _not_accumulated(group: Group, k: int) -> Iterator[Slip]:
             free[operation] = ~taken.reshape(source.value.shape)
             taken[operation.settings["places"]] = True
         if taken.any() and not all(mask.all() for mask in free.values()):
-            change = _at(group, k, lambda o, free=free: lambda values: free[o] * back(o, k, values))  # type: ignore[misc]
+            change = _at(group, k, lambda o, free=free: lambda values: _masked(back(o, k, values), free[o]))  # type: ignore[misc]
             yield Slip("not accumulated", f"of parts that overlap, {LOST}", change, _place(group))
 
 

@@ -271,7 +271,7 @@ def coupling(e: Evidence) -> Diagnosis:
     """What differs is, for each row of outputs, a multiple of the outputs: they are means by weights that sum to 1."""
     y = e.experiment.value[e.chosen]
     difference, shape = e.expected - e.given, e.output_shape or ()
-    if len(shape) < 2 or not np.isfinite(difference).all():
+    if len(shape) < 2 or not np.isfinite(difference).all() or not e.off.any():
         return
     row = e.chosen // shape[-1]
     for r in np.unique(row[e.off.any(0)]):
@@ -321,7 +321,7 @@ def factor_by_output(e: Evidence) -> Diagnosis:
                     f"This would be right for grad_output times {form}: that is a factor too much, or its inverse is "
                     f"left out.",
                 )
-    if not informative:
+    if not informative or (e.slip is not None and e.slip.fits):
         return
     text = f"Each output's own gradient is right but for a factor: {listed(f'{c:.4g}' for c in factors)}. Is something"
     yield "factor by output", f"{text} that multiplies the output, or its derivative, left out or there twice?"
