@@ -37,6 +37,12 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
     "tanh": ("dy * (1 - y**2)",),
     "sin": ("dy * cos(a)",),
     "cos": ("-dy * sin(a)",),
+    "sinh": ("dy * cosh(a)",),
+    "cosh": ("dy * sinh(a)",),
+    "arctan": ("dy / (1 + a**2)",),
+    "expit": ("dy * (y * (1 - y))",),
+    "erf": ("dy * (1.1283791670955126 * exp(-(a**2)))",),
+    "logaddexp": ("dy * exp(a - y)", "dy * exp(b - y)"),
     "absolute": ("dy * sign(a)",),
     "maximum": ("dy * (a > b)", "dy * (b >= a)"),
     "minimum": ("dy * (a < b)", "dy * (b <= a)"),
@@ -56,7 +62,15 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
     "divide by the root mean square": ("(dy - y * mean(dy * y)) / s",),
 }
 COMPOSED = ("sigmoid", "softmax", "log-softmax", "standardise", "scale to length 1", "divide by the root mean square")
-WORDS: dict[str, Callable[..., Any]] = {"log": np.log, "cos": np.cos, "sin": np.sin, "sign": np.sign, "exp": np.exp}
+WORDS: dict[str, Callable[..., Any]] = {
+    "log": np.log,
+    "exp": np.exp,
+    "sign": np.sign,
+    "cos": np.cos,
+    "sin": np.sin,
+    "cosh": np.cosh,
+    "sinh": np.sinh,
+}
 
 ENTRIES = 700  # of an array, which take about as long as what is done around them
 
@@ -232,7 +246,9 @@ def back(operation: Operation, k: int, values: Values) -> Any:
         axis = operation.settings["axis"]
         return np.flip(np.cumsum(np.flip(dy, axis), axis), axis)
     places = operation.settings["places"]
-    if name == "put":
+    if name == "add.at" and k == 0:
+        return dy
+    if name in ("put", "add.at"):
         if k == 1:
             return dy.reshape(-1)[places]
         rest = np.array(dy)

@@ -25,7 +25,8 @@ MEMORY = 2**25  # numbers that their values may take together
 # The operations whose derivatives are known; those of `COPIES` take entries from one place to another.
 ELEMENTWISE = {
     *("add", "subtract", "multiply", "divide", "negative", "exp", "log", "log1p", "expm1", "sqrt", "square", "tanh"),
-    *("sin", "cos", "power", "maximum", "minimum", "absolute", "reciprocal", "matmul"),
+    *("sin", "cos", "sinh", "cosh", "arctan", "power", "maximum", "minimum", "absolute", "reciprocal", "logaddexp"),
+    *("matmul", "expit", "erf"),
 }
 REDUCTIONS = {"add": "sum", "maximum": "max", "minimum": "min"}
 COPIES = {
@@ -103,6 +104,7 @@ class Record:
         NumPy's functions are replaced for the thread that records alone, and put back.
         """
         originals = {name: getattr(np, name) for name in MADE}
+        as_strided = np.lib.stride_tricks.as_strided
 
         def watched(name: str) -> Callable[..., Any]:
             def make(*args: Any, **settings: Any) -> Any:
@@ -117,11 +119,18 @@ class Record:
 
             return make
 
+        def strided(x: Any, *args: Any, **settings: Any) -> Any:
+            if isinstance(x, Recorded) and threading.get_ident() == self.thread and not _inside_numpy():
+                return _copy(self, as_strided, (x, *args), settings)
+            return as_strided(x, *args, **settings)
+
         for name in MADE:
             setattr(np, name, watched(name))
+        np.lib.stride_tricks.as_strided = strided
         try:
             yield
         finally:
+            np.lib.stride_tricks.as_strided = as_strided
             for name, original in originals.items():
                 setattr(np, name, original)
 
@@ -179,8 +188,14 @@ class Recorded(np.ndarray):
 
     def resolved(self) -> Any:
         """Return the operation that this comes from; of a view, made unseen, a copy of the entries that it shows."""
-        if self.operation is not None or self.record is None:
-            return self.operation if self.operation is not None else self.plain()
+        if self.record is None:
+            return self.plain()
+        if self.operation is not None:
+            if self.operation.value.shape == self.shape:
+                return self.operation
+            places = np.arange(self.size).reshape(self.shape)  # its shape was set
+            self.operation = self.record.put("view", [self.operation], self.plain(), places=places).operation
+            return self.operation
         owner: Recorded | None = self.source
         while owner is not None and owner.operation is None:
             owner = owner.source
@@ -211,8 +226,11 @@ class Recorded(np.ndarray):
             result = _called(record, name, [record.operand(x) for x in inputs], value)
         elif method == "reduce" and name in REDUCTIONS and settings.keys() <= {"axis", "keepdims", "dtype"}:
             result = _reduced(record, REDUCTIONS[name], inputs[0], settings.get("axis", 0), settings.get("keepdims"))
-        elif method == "at" and name == "add":
+        elif method == "at" and name == "add" and isinstance(inputs[0], Recorded):
+            before, given = inputs[0].resolved(), record.operand(inputs[2])
             ufunc.at(*plain)
+            places = np.arange(plain[0].size).reshape(plain[0].shape)[plain[1]]
+            inputs[0].operation = record.put("add.at", [before, given], plain[0], places=places).operation
             return None
         else:
             result = getattr(ufunc, method)(*plain, **settings)
@@ -252,12 +270,9 @@ class Recorded(np.ndarray):
             self.plain()[_plain(index)] = _plain(value)
             if isinstance(before, Operation) or isinstance(given, Operation):
                 places = np.arange(self.size).reshape(self.shape)[_plain(index)]
-                self._becomes(self.record.put("put", [before, given], self.plain(), places=places))
+                self.operation = self.record.put("put", [before, given], self.plain(), places=places).operation
             return
         super().__setitem__(_plain(index), _plain(value))
-
-    def _becomes(self, other: Recorded) -> None:
-        self.operation = other.operation
 
     # ---- methods, which NumPy does not announce
 
@@ -489,8 +504,12 @@ def _cumsum(record: Record, a: Any, axis: Any = None) -> Recorded:
     return record.put("cumsum", [record.operand(a)], np.cumsum(a.plain(), axis), axis=axis)
 
 
-def _like(record: Record, prototype: Any, *_: Any, **__: Any) -> Recorded:
-    return record.put("made", [], np.zeros(np.shape(prototype)))
+def _filled(function: Callable[..., Any]) -> Callable[..., Any]:
+    def like(record: Record, prototype: Any, *values: Any, **settings: Any) -> Any:
+        made = function(_plain(prototype), *values, **settings)
+        return record.put("made", [], made) if made.dtype.kind == "f" else made
+
+    return like
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -510,8 +529,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "norm": _norm,
     "clip": _clip,
     "cumsum": _cumsum,
-    "zeros_like": _like,
-    "empty_like": _like,
+    "zeros_like": _filled(np.zeros_like),
+    "empty_like": _filled(np.zeros_like),
+    "ones_like": _filled(np.ones_like),
+    "full_like": _filled(np.full_like),
 }
 
 

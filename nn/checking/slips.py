@@ -49,6 +49,7 @@ STEPS = 3  # of a long forward, the first ones that are looked at
 FEW = 4  # operations that one place in the code makes are looked at one by one up to so many
 MOST_PARTS = 6  # of a value are looked at one by one
 SPLIT = 4  # uses of one value are left out in every combination up to so many
+DEEP = 10  # operations that a function may be made of, one after another
 NEARLY = 1e-6  # how well a function of several operations is known by its values
 EPSILON = 0.05  # of a variance: the most that is added to it
 
@@ -303,16 +304,11 @@ def _function(operation: Operation) -> tuple[str, Operation, dict[str, Any]] | N
     """Return the name, the operand and the settings of a function that an operation is the last step of."""
     if operation.name == "subtract":
         return _log_softmax(operation)
-    if operation.name not in ("divide", "multiply") or len(operation.operands) != 2:
+    if operation.name in ("divide", "put", "where", "reciprocal") and (x := _of_sigmoid(operation)):
+        return "sigmoid", x, {}
+    if operation.name not in ("divide", "multiply"):
         return None
     a, b = operation.operands
-    if operation.name == "divide" and not isinstance(a, Operation) and isinstance(b, Operation) and np.all(a == 1):
-        e = next((x for x in b.operands if isinstance(x, Operation) and x.name == "exp"), None)
-        if b.name == "add" and e is not None and np.allclose(b.value - e.value, 1, rtol=0, atol=NEARLY):
-            x = e.operands[0]
-            if isinstance(x, Operation) and x.name == "negative" and isinstance(x.operands[0], Operation):
-                return "sigmoid", x.operands[0], {}
-        return None
     if not isinstance(a, Operation) or not isinstance(b, Operation):
         return None
     ndim, ours = a.value.ndim, a.value.shape
@@ -336,6 +332,20 @@ def _function(operation: Operation) -> tuple[str, Operation, dict[str, Any]] | N
         return "scale to length 1", a, settings
     if _nearly(square, (a.value**2).mean(axes, keepdims=True)):
         return "divide by the root mean square", a, settings
+    return None
+
+
+def _of_sigmoid(operation: Operation) -> Operation | None:
+    """Return what an operation is the logistic function of, among the operations that it is made of."""
+    y = operation.value
+    if not y.size or y.min() <= 0 or y.max() >= 1:
+        return None
+    found, x = [operation], np.log(y / (1 - y))
+    for depth in range(DEEP):
+        found = list(dict.fromkeys(x for each in found for x in each.operands if isinstance(x, Operation)))
+        for each in found:
+            if each.value.shape == y.shape and np.abs(each.value - x).max() <= NEARLY * np.abs(x).max() and depth:
+                return each
     return None
 
 

@@ -389,8 +389,8 @@ TABLE = {
     ],
     "Network": [
         ("skip forgotten", "self.first.backward(d) + g", "self.first.backward(d)", [MISSING]),
-        ("an activation skipped", "d = self.a.backward(d)", "d = d", [UPSTREAM]),
-        ("another's upstream", "d = self.second.backward(d)", "d = self.second.backward(g)", [UPSTREAM, BY_OUTPUT, WRONG_TERM]),
+        ("an activation skipped", "d = self.a.backward(d)", "d = d", [UPSTREAM, SLIP]),
+        ("another's upstream", "d = self.second.backward(d)", "d = self.second.backward(g)", [UPSTREAM, BY_OUTPUT, WRONG_TERM, SLIP]),
         ("a gradient scaled on its way", "d = self.a.backward(d)", "d = self.a.backward(d / len(g))", [UPSTREAM, FACTOR, WRONG_TERM]),
         ("skip doubled", "backward(d) + g", "backward(d) + 2 * g", [EXTRA, WRONG_TERM]),
     ],
