@@ -72,7 +72,9 @@ WORDS: dict[str, Callable[..., Any]] = {
     "sinh": np.sinh,
 }
 
-ENTRIES = 700  # of an array, which take about as long as what is done around them
+ENTRIES = 700  # of an array, which take about as long as what is done around them; so do
+PRODUCTS = 8000  # in products of matrices, and
+TERMS = 1500  # in sums over indices
 
 Values = dict[str, Any]
 Rule = Callable[[Values], Any]
@@ -191,6 +193,7 @@ class ChainRule:
         self.alive = alive & needed
         self.work = 0.0
         self.operations = [operation for operation in operations if operation in self.alive]
+        self.costs = {operation: _cost(operation) for operation in self.operations}
         self.values = {operation: values_of(operation) for operation in self.operations if operation.operands}
 
     def gradients(
@@ -210,7 +213,7 @@ class ChainRule:
         for operation in change.order or reversed(self.operations):
             if operation not in upstream or not operation.operands:
                 continue
-            self.work += 1 + operation.value.size / ENTRIES
+            self.work += self.costs[operation]
             values = self.values[operation] | {"dy": upstream[operation]}
             for k, operand in enumerate(operation.operands):
                 operand = change.to.get((operation, k), operand)
@@ -225,6 +228,21 @@ class ChainRule:
             name: upstream.get(leaf, np.zeros(leaf.value.shape)).reshape(leaf.value.shape)
             for name, leaf in self.leaves.items()
         }
+
+
+def _cost(operation: Operation) -> float:
+    """Return how much work it is to go back through an operation, in what a small one takes."""
+    size = operation.value.size
+    if operation.name == "matmul":
+        return 1 + size * shapes_of(operation.operands[0])[-1] / PRODUCTS
+    if operation.name == "einsum":
+        lengths = dict(zip("".join(terms := operation.settings["terms"]), _lengths(operation), strict=True))
+        return 1 + len(terms) * math.prod(lengths.values()) / TERMS
+    return 1 + size / ENTRIES
+
+
+def _lengths(operation: Operation) -> list[int]:
+    return [length for x in operation.operands for length in shapes_of(x)]
 
 
 def _right(values: Values) -> Any:

@@ -156,6 +156,11 @@ def upstream_no_factor(e: Evidence) -> Diagnosis:
         yield "upstream misused", "The gradient is not doubled when grad_output is: it is no product with grad_output."
 
 
+def upstream_no_factor_at_all(e: Evidence) -> Diagnosis:
+    if not e.partly:  # what probes one output at a time would be misled; where some entries are right, they tell more
+        yield from upstream_no_factor(e)
+
+
 # ---- the order
 
 
@@ -453,6 +458,12 @@ def slip(e: Evidence) -> Diagnosis:
         yield from any_slip(e)
 
 
+def turned_slip(e: Evidence) -> Diagnosis:
+    """It is what the chain rule gives with one array turned, or taken for another."""
+    if e.slip is not None and e.slip.fits and e.slip.slip.kind in ("transposed", "reordered"):
+        yield from any_slip(e)
+
+
 def complete_slip(e: Evidence) -> Diagnosis:
     """It is what the chain rule gives with one slip in it, as is all else that is wrong."""
     if e.slip is not None and e.slip.complete:
@@ -483,7 +494,7 @@ def _more(e: Evidence, kind: str, text: str) -> str:
 
 # Kinds for which the place in the code is worth more than the numbers.
 PLACED = {"constant factor", "wrong sign", "factor by index", "factor by output", "elementwise slip", "partly right"}
-PLACED |= {"missing term", "wrong term", "extra term"}
+PLACED |= {"missing term", "wrong term", "extra term", "not carried", "not accumulated"}
 
 
 QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
@@ -493,7 +504,7 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     exchanged,
     upstream_replaced,
     upstream_untouched,
-    upstream_no_factor,
+    upstream_no_factor_at_all,
     constant_factor,
     wrong_mode,
     wrong_pattern,
@@ -512,13 +523,14 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     elementwise,
     factor_by_output,
     of_another,
-    slip,
-    missing_term,
-    coupling,
+    turned_slip,
     wrong_way,
     not_carried,
     not_accumulated,
     shared_out,
+    slip,
+    missing_term,
+    coupling,
     entries_exchanged,
     moved_entries,
     gathered,
@@ -527,6 +539,7 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     some_rows,
     some_entries,
     decay,
+    upstream_no_factor,
     parameter_turned,
     mixed_samples,
     another_derivative,

@@ -42,7 +42,7 @@ from .operations import ELEMENTWISE, Operation, Record, Recorded, shapes_of, siz
 
 SAME = 1e-6  # relative to the largest entry: how well a slip explains a gradient
 SLOPE = 1e-5  # how well the chain rule of a record agrees with forward, or it is not used
-WORK = 400_000  # that the search for a slip may take, of which a second does some 300,000: no matter of the clock
+WORK = 250_000  # that the search for a slip may take, of which a second does some 300,000: no matter of the clock
 QUICK = 400  # work that the way back takes, so that a search through all slips is no matter
 LONG = 3000  # work that the way back takes through a forward that is called long
 STEPS = 3  # of a long forward, the first ones that are looked at
@@ -177,7 +177,7 @@ class Slips:
         """Yield the slips, those in known functions first, and then those in the operations that make them up."""
         seen: set[int] = set()
         for chain in self.rules:
-            for slip in slips(chain, seen):
+            for slip in possible_slips(chain, seen):
                 yield chain, slip
             seen |= {operation.number for operation in chain.operations if operation.name not in COMPOSED}
 
@@ -401,7 +401,7 @@ class Group:
         return self.operations[0]
 
 
-def slips(chain: ChainRule, known: Collection[int] = ()) -> Iterator[Slip]:
+def possible_slips(chain: ChainRule, known: Collection[int] = ()) -> Iterator[Slip]:
     """Yield the slips that can be made in a chain rule, the simplest first.
 
     known: the numbers of operations whose slips have been tried.
