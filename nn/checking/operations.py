@@ -74,8 +74,9 @@ class Record:
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
-        self.size = 0
-        self.thread = threading.get_ident()
+        self.closed = False  # what was recorded and is kept somewhere behaves like a plain array then
+        self._size = 0
+        self._thread = threading.get_ident()
 
     def leaf(self, array: np.ndarray) -> Recorded:
         """Return an array that forward can be given."""
@@ -83,14 +84,14 @@ class Record:
 
     def put(self, name: str, operands: list[Any], value: Any, **settings: Any) -> Recorded:
         """Enter an operation; return its value."""
-        self.size += np.size(value)
-        if len(self.operations) >= MOST or self.size > MEMORY:
+        self._size += np.size(value)
+        if len(self.operations) >= MOST or self._size > MEMORY:
             raise TooManyError
         plain = np.array(value, order="C", dtype=np.float64)
         entry = Operation(name, operands, plain.copy(), settings, _site(), len(self.operations))
         self.operations.append(entry)
         array = plain.view(Recorded)
-        array.record, array.operation, array.source = self, entry, None
+        array.opened, array.operation, array.source = self, entry, None
         return array
 
     def operand(self, value: Any) -> Any:
@@ -108,19 +109,18 @@ class Record:
 
         def watched(name: str) -> Callable[..., Any]:
             def make(*args: Any, **settings: Any) -> Any:
-                if threading.get_ident() != self.thread or _inside_numpy():
-                    return originals[name](*args, **settings)
-                if name.endswith("array") and args and _has_recorded(args[0]):
-                    return _copied(self, args[0]) if not isinstance(args[0], Recorded) or name == "array" else args[0]
-                made = originals[name](*args, **settings)
-                if name.endswith("array") or made.dtype.kind != "f" or not made.size:
-                    return made
-                return self.put("made", [], made)
+                original = originals[name]
+                if threading.get_ident() != self._thread or _inside_numpy():
+                    return original(*args, **settings)
+                if name.endswith("array"):  # of recorded ones, else plain as ever
+                    return _as_array(args[0], name) if args and _has_recorded(args[0]) else original(*args, **settings)
+                made = original(*args, **settings)
+                return self.put("made", [], made) if made.dtype.kind == "f" and made.size else made
 
             return make
 
         def strided(x: Any, *args: Any, **settings: Any) -> Any:
-            if isinstance(x, Recorded) and threading.get_ident() == self.thread and not _inside_numpy():
+            if isinstance(x, Recorded) and threading.get_ident() == self._thread and not _inside_numpy():
                 return _copy(self, as_strided, (x, *args), settings)
             return as_strided(x, *args, **settings)
 
@@ -130,21 +130,17 @@ class Record:
         try:
             yield
         finally:
+            self.closed = True
             np.lib.stride_tricks.as_strided = as_strided
             for name, original in originals.items():
                 setattr(np, name, original)
 
 
-def _copied(record: Record, value: Any) -> Any:
-    return (
-        np.stack([v if isinstance(v, np.ndarray) else _stacked(v) for v in value])
-        if isinstance(value, list | tuple)
-        else value.copy()
-    )
-
-
-def _stacked(value: Any) -> Any:
-    return np.stack([_stacked(v) for v in value]) if isinstance(value, list | tuple) else np.asanyarray(value)
+def _as_array(value: Any, name: str) -> Any:
+    """Return a recorded array, or a nest of them as one."""
+    if isinstance(value, list | tuple):
+        return np.stack([_as_array(part, name) for part in value])
+    return np.copy(value) if name == "array" else np.asanyarray(value)
 
 
 def _has_recorded(value: Any) -> bool:
@@ -159,7 +155,7 @@ HERE = __name__.rpartition(".")[0]
 def _site() -> tuple[tuple[CodeType, int], ...]:
     """Return where in the author's code NumPy was called: the innermost place first."""
     frame: FrameType | None = sys._getframe(2)
-    places = []
+    places: list[tuple[CodeType, int]] = []
     while frame is not None and len(places) < 12:
         module = str(frame.f_globals.get("__name__", ""))
         if module.startswith(HERE):
@@ -178,13 +174,18 @@ def _inside_numpy() -> bool:
 class Recorded(np.ndarray):
     """An array that enters what NumPy does to it into a record."""
 
-    record: Record | None = None
-    operation: Operation | None = None
+    opened: Record | None = None
+    operation: Any = None  # where its entries come from; None for a view, whose entries come from its source
     source: Recorded | None = None
 
     def __array_finalize__(self, source: Any) -> None:
         if isinstance(source, Recorded):
-            self.record, self.source, self.operation = source.record, source, None
+            self.opened, self.source, self.operation = source.opened, source, None
+
+    @property
+    def record(self) -> Record | None:
+        """The record that this is entered into, while it is open."""
+        return None if self.opened is None or self.opened.closed else self.opened
 
     def resolved(self) -> Any:
         """Return the operation that this comes from; of a view, made unseen, a copy of the entries that it shows."""
@@ -203,42 +204,38 @@ class Recorded(np.ndarray):
             return np.array(self.plain())
         offset = self.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
         places = np.ndarray(self.shape, np.int64, np.arange(owner.size), offset, self.strides)
-        name = "view"
-        entry = self.record.put(name, [owner.operation], self.plain(), places=np.array(places))
-        return entry.operation
+        return self.record.put("view", [owner.operation], self.plain(), places=np.array(places)).operation
 
     def plain(self) -> np.ndarray:
+        """Return the array without what it knows."""
         return self.view(np.ndarray)
 
     # ---- what NumPy does to it
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **settings: Any) -> Any:
-        record = next(x.record for x in (*inputs, *(out or ())) if isinstance(x, Recorded))
-        plain = [x.plain() if isinstance(x, Recorded) else x for x in inputs]
+        operands = (*inputs, *(out or ()))
+        record = next((x.record for x in operands if isinstance(x, Recorded) and x.record is not None), None)
+        plain, call = _plain(inputs), getattr(ufunc, method)
         if record is None:
-            return getattr(ufunc, method)(*plain, **settings)
-        name = "divide" if ufunc is np.true_divide else ufunc.__name__
-        result: Any = None
-        if method == "__call__" and ufunc.nout == 1 and name in ELEMENTWISE and not settings:
-            value = ufunc(*plain)
-            if np.asarray(value).dtype.kind != "f":
-                return value
-            result = _called(record, name, [record.operand(x) for x in inputs], value)
+            return call(*plain, **(settings if out is None else settings | {"out": _plain(out)}))
+        name = ufunc.__name__
+        if method == "at":
+            call(*plain)
+            if isinstance(inputs[0], Recorded):
+                inputs[0].operation = _scattered(record, name, inputs) if name == "add" else None
+            return None
+        result = None
+        if method == "__call__" and name in ELEMENTWISE and not settings:
+            value = call(*plain)
+            result = _called(record, name, inputs, value) if np.asarray(value).dtype.kind == "f" else value
         elif method == "reduce" and name in REDUCTIONS and settings.keys() <= {"axis", "keepdims", "dtype"}:
             result = _reduced(record, REDUCTIONS[name], inputs[0], settings.get("axis", 0), settings.get("keepdims"))
-        elif method == "at" and name == "add" and isinstance(inputs[0], Recorded):
-            before, given = inputs[0].resolved(), record.operand(inputs[2])
-            ufunc.at(*plain)
-            places = np.arange(plain[0].size).reshape(plain[0].shape)[plain[1]]
-            inputs[0].operation = record.put("add.at", [before, given], plain[0], places=places).operation
-            return None
         else:
-            result = getattr(ufunc, method)(*plain, **settings)
+            result = call(*plain, **settings)
         if out is None:
             return result
         (target,) = out
-        target_plain = target.plain() if isinstance(target, Recorded) else target
-        target_plain[...] = result.plain() if isinstance(result, Recorded) else result
+        _plain(target)[...] = _plain(result)
         if isinstance(target, Recorded):
             target.operation = result.operation if isinstance(result, Recorded) else None
         return target
@@ -248,7 +245,7 @@ class Recorded(np.ndarray):
         record = next((x.record for x in recorded if x.record is not None), None)
         name = getattr(function, "__name__", "")
         if record is not None and name in FUNCTIONS:
-            with contextlib.suppress(NotRecordedError):
+            with contextlib.suppress(NotRecordedError, TypeError):  # settings that are not foreseen
                 return FUNCTIONS[name](record, *args, **settings)
         if record is not None and name in COPIES:
             return _copy(record, function, args, settings)
@@ -276,53 +273,26 @@ class Recorded(np.ndarray):
 
     # ---- methods, which NumPy does not announce
 
-    def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **_: Any) -> Any:
-        return _reduced(self.record, "sum", self, axis, keepdims)
-
-    def mean(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, **_: Any) -> Any:
-        return _reduced(self.record, "mean", self, axis, keepdims)
-
-    def max(self, axis: Any = None, out: Any = None, keepdims: Any = False, **_: Any) -> Any:  # type: ignore[override]
-        return _reduced(self.record, "max", self, axis, keepdims)
-
-    def min(self, axis: Any = None, out: Any = None, keepdims: Any = False, **_: Any) -> Any:  # type: ignore[override]
-        return _reduced(self.record, "min", self, axis, keepdims)
-
-    def var(self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:
-        return np.asanyarray(_var(self.record, self, axis, ddof, keepdims)) if self.record else self.plain().var(axis)
-
-    def std(self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False) -> Any:
-        return np.sqrt(self.var(axis, ddof=ddof, keepdims=keepdims))
-
-    def dot(self, other: Any, out: Any = None) -> Any:
-        return np.dot(self, other)
-
-    def copy(self, order: Any = "C") -> Any:
-        return np.copy(self)
-
     def astype(self, dtype: Any, *_: Any, **__: Any) -> Any:
         return np.copy(self) if np.dtype(dtype).kind == "f" else self.plain().astype(dtype)
 
-    def flatten(self, order: Any = "C") -> Any:
-        return np.ravel(self, order)
-
-    def ravel(self, order: Any = "C") -> Any:
-        return np.ravel(self, order)
+    def flatten(self, *order: Any) -> Any:
+        return np.ravel(self, *order)
 
     def reshape(self, *shape: Any, **settings: Any) -> Any:
         return np.reshape(self, shape[0] if len(shape) == 1 else shape, **settings)
 
-    def repeat(self, repeats: Any, axis: Any = None) -> Any:
-        return np.repeat(self, repeats, axis)
-
-    def take(self, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
-        return np.take(self, indices, axis)
-
-    def clip(self, low: Any = None, high: Any = None, out: Any = None, **_: Any) -> Any:
-        return np.clip(self, low, high)
-
     def __deepcopy__(self, memo: Any) -> Any:
-        return self.copy() if self.record is not None else np.array(self)
+        return np.copy(self)
+
+
+def _method(name: str) -> Callable[..., Any]:
+    """Return a method that does what NumPy's function of that name does, and so is recorded."""
+    return lambda self, *args, **settings: getattr(np, name)(self, *args, **settings)
+
+
+for _name in ("sum", "mean", "max", "min", "var", "std", "clip", "cumsum", "copy", "ravel", "repeat", "take", "dot"):
+    setattr(Recorded, _name, _method(_name))
 
 
 class NotRecordedError(Exception):
@@ -349,21 +319,22 @@ def _plain(value: Any) -> Any:
 # ---- what is entered
 
 
-def _called(record: Record, name: str, operands: list[Any], value: Any) -> Recorded:
-    if name == "matmul" and min(_ndim(x) for x in operands) < 2:
-        raise_to = [1 if _ndim(x) == 1 else 0 for x in operands]
-        a, b = (_value(x) for x in operands)
-        letters = "abcdefghijk"
-        left = letters[: a.ndim]
-        right = left[-1] if b.ndim == 1 else letters[a.ndim : a.ndim + b.ndim - 2] + left[-1] + "z"
-        out = left[:-1] + ("" if b.ndim == 1 else right[:-2] + "z")
-        if sum(raise_to) and not (a.ndim > 2 and b.ndim > 2):
-            return record.put("einsum", operands, value, terms=[left, right], out=out)
+def _scattered(record: Record, name: str, inputs: tuple) -> Operation:
+    target, index, given = inputs
+    places = np.arange(target.size).reshape(target.shape)[_plain(index)]
+    before = target.operation if target.operation is not None else np.array(target.plain())
+    return record.put(f"{name}.at", [before, record.operand(given)], target.plain(), places=places).operation
+
+
+def _called(record: Record, name: str, inputs: tuple, value: Any) -> Recorded:
+    operands = [record.operand(x) for x in inputs]
+    n, m = (len(shapes_of(x)) for x in operands) if name == "matmul" else (2, 2)
+    if min(n, m) == 1:  # a vector, in the place of a matrix
+        letters = "abcdefghijklm"[: max(n, m)]
+        terms = [letters, letters[-1]] if m == 1 else [letters[-2], letters]
+        out = letters[:-1] if m == 1 else letters[:-2] + letters[-1]
+        return record.put("einsum", operands, value, terms=["a", "a"] if n == m else terms, out="" if n == m else out)
     return record.put(name, operands, value)
-
-
-def _ndim(operand: Any) -> int:
-    return np.ndim(_value(operand))
 
 
 def _value(operand: Any) -> Any:
@@ -374,16 +345,15 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
     """Return axes from 0 to ndim - 1."""
     if axis is None:
         return tuple(range(ndim))
-    return tuple(sorted(a % ndim for a in ((axis,) if isinstance(axis, int | np.integer) else axis)))
+    return tuple(sorted(int(a) % ndim for a in np.ravel(axis)))
 
 
 def _reduced(record: Record | None, name: str, x: Any, axis: Any, keepdims: Any) -> Any:
     """Enter a reduction, its axes kept; and another operation that drops them."""
-    plain = np.asarray(x.plain())
-    value = getattr(plain, name)(axis if not isinstance(axis, list) else tuple(axis), keepdims=True)
+    axes = _axes(axis, np.ndim(x))
+    value = getattr(_plain(x), name)(axes, keepdims=True)
     if record is None or value.dtype.kind != "f":
-        return value if keepdims else value.squeeze(_axes(axis, plain.ndim))
-    axes = _axes(axis, plain.ndim)
+        return value if keepdims else value.squeeze(axes)
     kept = record.put(name, [record.operand(x)], value, axes=axes)
     return kept if keepdims else _squeezed(record, kept, axes)
 
@@ -394,7 +364,11 @@ def _squeezed(record: Record, kept: Recorded, axes: tuple[int, ...]) -> Recorded
     return record.put("squeeze", [kept.operation], kept.plain().reshape(shape), places=places)
 
 
-def _var(record: Record, x: Any, axis: Any = None, ddof: int = 0, keepdims: Any = False) -> Recorded:
+def _var(
+    record: Record, x: Any, axis: Any = None, *more: Any, ddof: int = 0, keepdims: Any = False, **settings: Any
+) -> Recorded:
+    if more or settings or not isinstance(x, Recorded):
+        raise NotRecordedError
     axes = _axes(axis, x.ndim)
     value = x.plain().var(axes, ddof=ddof, keepdims=True)
     kept = record.put("var", [record.operand(x)], value, axes=axes, ddof=ddof)
@@ -425,18 +399,21 @@ def _copy(record: Record, function: Any, args: Any, settings: Any) -> Any:
     return record.put("pad" if name == "pad" else "view", operands, values, places=np.asarray(places) - 1)
 
 
-def _where(record: Record, condition: Any, a: Any, b: Any) -> Recorded:
+def _where(record: Record, condition: Any, *values: Any) -> Recorded:
+    if len(values) != 2:
+        raise NotRecordedError
+    a, b = values
     value = np.where(_plain(condition), _plain(a), _plain(b))
     condition = np.broadcast_to(_plain(condition), value.shape)
     return record.put("where", [record.operand(a), record.operand(b)], value, condition=1.0 * condition)
 
 
 def _einsum(record: Record, subscripts: str, *operands: Any, **_: Any) -> Recorded:
-    terms, _, out = subscripts.replace(" ", "").partition("->")
     if not isinstance(subscripts, str) or "." in subscripts:
         raise NotRecordedError
+    terms, arrow, out = subscripts.replace(" ", "").partition("->")
     names = terms.split(",")
-    if not _:
+    if not arrow:
         letters = terms.replace(",", "")
         out = "".join(sorted(c for c in set(letters) if letters.count(c) == 1))
     if any(len(set(name)) < len(name) for name in names):
@@ -471,20 +448,16 @@ def _outer(record: Record, a: Any, b: Any) -> Recorded:
 
 
 def _reduction(name: str) -> Callable[..., Any]:
-    def reduce(record: Record, a: Any, axis: Any = None, *, keepdims: Any = False, **settings: Any) -> Any:
-        if settings or not isinstance(a, Recorded):
+    def reduce(record: Record, a: Any, axis: Any = None, *more: Any, keepdims: Any = False, **settings: Any) -> Any:
+        if more or settings or not isinstance(a, Recorded):
             raise NotRecordedError
         return _reduced(record, name, a, axis, keepdims)
 
     return reduce
 
 
-def _variance(record: Record, a: Any, axis: Any = None, *, ddof: int = 0, keepdims: Any = False) -> Any:
-    return _var(record, a, axis, ddof, keepdims)
-
-
-def _deviation(record: Record, a: Any, axis: Any = None, *, ddof: int = 0, keepdims: Any = False) -> Any:
-    return np.sqrt(_var(record, a, axis, ddof, keepdims))
+def _deviation(record: Record, *args: Any, **settings: Any) -> Any:
+    return np.sqrt(_var(record, *args, **settings))
 
 
 def _norm(record: Record, x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:  # noqa: A002
@@ -493,13 +466,13 @@ def _norm(record: Record, x: Any, ord: Any = None, axis: Any = None, keepdims: A
     return np.sqrt(_reduced(record, "sum", x * x, axis, keepdims))
 
 
-def _clip(record: Record, a: Any, low: Any = None, high: Any = None, **_: Any) -> Any:
+def _clip(record: Record, a: Any, low: Any = None, high: Any = None) -> Any:
     a = a if low is None else np.maximum(a, low)
     return a if high is None else np.minimum(a, high)
 
 
-def _cumsum(record: Record, a: Any, axis: Any = None) -> Recorded:
-    if axis is None:
+def _cumsum(record: Record, a: Any, axis: Any = None, **settings: Any) -> Recorded:
+    if axis is None or settings:
         raise NotRecordedError
     return record.put("cumsum", [record.operand(a)], np.cumsum(a.plain(), axis), axis=axis)
 
@@ -524,7 +497,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "amax": _reduction("max"),
     "min": _reduction("min"),
     "amin": _reduction("min"),
-    "var": _variance,
+    "var": _var,
     "std": _deviation,
     "norm": _norm,
     "clip": _clip,

@@ -271,11 +271,8 @@ def recorded(experiment: Experiment) -> ChainRule:
     pull = experiment.subject.instance()
     with record.making():
         output, _ = pull(*arguments)
-    outputs = [
-        (leaf.resolved() if isinstance(leaf, Recorded) else None, np.size(leaf))
-        for leaf in tree.leaves(output)
-        if tree.is_floating(leaf)
-    ]
+        floating = [leaf for leaf in tree.leaves(output) if tree.is_floating(leaf)]
+        outputs = [(leaf.resolved() if isinstance(leaf, Recorded) else None, np.size(leaf)) for leaf in floating]
     return ChainRule(record.operations, leaves, outputs)
 
 
