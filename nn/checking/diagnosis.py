@@ -432,7 +432,7 @@ def at_one_index(e: Evidence) -> Diagnosis:
                     yield kind, f"{where}: {text[0].lower()}{text[1:]}"
 
 
-VAGUE = ("zero", "summed twice", "slightly off", "unused")  # which say little of a part
+VAGUE = ("zero", "summed twice", "slightly off", "unused", "factor by index", "partly right")  # say little of a part
 
 
 def upstream_reordered(e: Evidence) -> Diagnosis:
@@ -475,7 +475,8 @@ def any_slip(e: Evidence) -> Diagnosis:
     if (explanation := e.slip) is None:
         return
     kind = explanation.slip.kind
-    if kind in OF_SOME and (found := _first(e, (some_values, some_rows, some_entries))):
+    alone = len(explanation.names) == 1  # where one slip makes several gradients wrong, it is one thing to say
+    if kind in OF_SOME and alone and (found := _first(e, (some_values, some_rows, some_entries))):
         yield found
     if kind in OF_SOME and e.slips.is_elementwise(e.name):
         kind = "elementwise slip"

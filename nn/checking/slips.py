@@ -56,9 +56,11 @@ EPSILON = 0.05  # of a variance: the most that is added to it
 SLOPES = (
     *("dy", "dy * y", "dy * (1 - y)", "dy * y * (1 - y)", "dy * (1 - y**2)", "dy * a", "dy * (1 - a**2)"),
     *("dy * a * (1 - a)", "dy * (1 - a)", "dy / a", "dy * 1 / y", "dy * y**2", "dy * exp(a)", "dy * (a > 0)"),
+    *("dy * (1 - tanh(y)**2)", "dy * (sigmoid(y) * (1 - sigmoid(y)))"),
 )
 CURVES = ("exp", "expm1", "log", "log1p", "sqrt", "square", "power", "tanh", "sin", "cos", "absolute", "sigmoid")
 
+PIECEWISE = ("where", "maximum", "minimum")
 LINEAR = ("sum", "mean", "squeeze", "negative", "multiply", "divide", "add", "subtract")
 POINTWISE = (ELEMENTWISE - {"matmul"}) | {"where", "sigmoid"}
 
@@ -433,12 +435,14 @@ def _in_groups(chain: ChainRule, parts: list[Group], groups: list[Group], known:
             yield slip
     for group in parts:
         yield from _turned(group)
+        yield from _other_way(group)
     for group, k in edges:
         yield from _other_arrays(chain, group, k, groups)
     for group, k in edges:
         yield from _other_axes(group, k)
     for group, k in edges:
         yield from _not_accumulated(group, k)
+        yield from _not_put_back(group, k)
 
 
 def _groups(chain: ChainRule) -> list[Group]:
@@ -550,7 +554,7 @@ def _is_statistic(operation: Operation) -> bool:
 def _variants(right: str, name: str, curved: bool) -> Iterator[tuple[str, str]]:
     """Yield changed statements, and the kind of mistake."""
     root = tree_of(right)
-    factor = "elementwise slip" if curved else "wrong term"
+    factor = "elementwise slip" if curved else "partly right" if name in PIECEWISE else "wrong term"
     if name in CURVES or name in COMPOSED:
         for slope in SLOPES:
             yield slope, "elementwise slip" if curved else "missing term"
@@ -599,6 +603,7 @@ def _edits(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
         case ast.Attribute(value=value):
             yield value, "transposed"
         case ast.BinOp(left=left, op=ast.MatMult(), right=right):
+            yield left if _has_upstream(left) else right, "factor"
             across = [ast.Attribute(x, "mT") if _has_upstream(x) else x for x in (left, right)]
             yield ast.BinOp(across[0], ast.MatMult(), across[1]), "transposed"
         case ast.Call(func=ast.Name(id="sum" | "mean" as name), args=[argument]):
@@ -760,8 +765,20 @@ def _other_arrays(chain: ChainRule, group: Group, k: int, groups: list[Group]) -
             text = f"{name} is used for {other} on the way back to {_operand(group, k)}"
             change = _at(group, k, lambda o, x=leaf.value: _with(o, k, symbol, lambda v: x))  # type: ignore[misc]
             yield Slip("exchanged", text, change, _place(group))
-    for source in groups:
-        if source is group or source.first.value.shape != shape or len(source.operations) != count:
+    if count > 1:
+        start = chain.values[operation][symbol]
+        change = _at(group, k, lambda o: _with(o, k, symbol, lambda v: start))
+        text = f"{other} of the first step is used in all steps on the way back to {_operand(group, k)}"
+        yield Slip("exchanged", text, change, _place(group))
+    for source, turn in itertools.product(groups, (False, True)):
+        value = source.first.value.mT if turn and source.first.value.ndim > 1 else source.first.value
+        if source is group or value.shape != shape or len(source.operations) != count or (turn and len(shape) < 2):
+            continue
+        if turn:
+            pairs = dict(zip(group.operations, source.operations, strict=True))
+            text = f"the value of {_place(source)}, transposed, is used in the place of {other}"
+            change = _at(group, k, lambda o, pairs=pairs: _with(o, k, symbol, lambda v: pairs[o].value.mT))  # type: ignore[misc]
+            yield Slip("exchanged", f"{text} on the way back to {_operand(group, k)}", change, _place(group))
             continue
         pairs = dict(zip(group.operations, source.operations, strict=True))
         if all(pairs[o] is o.operands[1 - k] for o in group.operations):
@@ -803,6 +820,31 @@ def _other_axes(group: Group, k: int) -> Iterator[Slip]:
                 dict.fromkeys(group.operations, kept),
             )
             yield Slip("wrong term", f"the way back runs over axes {others} for {axes}", change, _place(group))
+
+
+def _not_put_back(group: Group, k: int) -> Iterator[Slip]:
+    """Yield the slip of a transpose that is gone back through by a reshape."""
+    operation = group.first
+    if (
+        operation.name == "view"
+        and len(operation.operands) == 1
+        and operation.value.size == operation.operands[0].value.size
+    ):
+        change = _at(group, k, lambda o: lambda values: values["dy"].reshape(o.operands[k].value.shape))
+        text = "the gradient keeps its order where entries should go back to their places: a reshape for a transpose?"
+        yield Slip("reordered", text, change, _place(group))
+
+
+def _other_way(group: Group) -> Iterator[Slip]:
+    """Yield the slip of a condition that is turned round."""
+    if group.first.name in PIECEWISE:
+        change = Change({(o, k): _other_side(o, k) for o in group.operations for k in range(2)})
+        yield Slip("elementwise slip", "its condition is the other way round on the way back", change, _place(group))
+
+
+def _other_side(operation: Operation, k: int) -> Rule:
+    """Return what goes back to one operand as it should to the other."""
+    return rule(statement(operation, 1 - k))
 
 
 def _not_accumulated(group: Group, k: int) -> Iterator[Slip]:

@@ -5,6 +5,7 @@ is tuned on it, and it is counted apart. Where the numbers bear out another desc
 left out is a wrong slope too), its kind stands beside.
 """
 
+import functools
 import inspect
 import zlib
 from dataclasses import dataclass
@@ -70,6 +71,11 @@ INPUTS = {
 }
 
 
+@functools.cache
+def _source(layer):
+    return inspect.getsource(getattr(layers, layer))
+
+
 @dataclass
 class Mistake:
     """One text of a layer's backward (or of its forward, where that has it alone) that is another."""
@@ -84,17 +90,21 @@ class Mistake:
     def aside(self):
         return zlib.crc32(f"{self.layer}: {self.name}".encode()) % 3 == 0
 
-    def build(self):
-        """Return the layer with the mistake."""
-        forward, backward = inspect.getsource(getattr(layers, self.layer)).split("    def backward", 1)
+    def text(self):
+        """Return the text of the layer with the mistake."""
+        forward, backward = _source(self.layer).split("    def backward", 1)
         if backward.count(self.old) == 1:
             backward = backward.replace(self.old, self.new)
         elif forward.count(self.old) == 1:
             forward = forward.replace(self.old, self.new)
         else:
             raise ValueError(f"{self.layer}: {self.old!r} occurs not once")
+        return f"{forward}    def backward{backward}"
+
+    def build(self):
+        """Return the layer with the mistake."""
         space = dict(vars(layers))
-        exec(f"{forward}    def backward{backward}", space)
+        exec(self.text(), space)
         return space[self.layer]()
 
     def draw(self, rng):
