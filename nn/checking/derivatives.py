@@ -63,8 +63,15 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
 }
 COMPOSED = ("sigmoid", "softmax", "log-softmax", "standardise", "scale to length 1", "divide by the root mean square")
 WORDS: dict[str, Callable[..., Any]] = {
-    **{"log": np.log, "exp": np.exp, "sign": np.sign, "tanh": np.tanh, "sigmoid": lambda v: 1 / (1 + np.exp(-v))},
-    **{"cos": np.cos, "sin": np.sin, "cosh": np.cosh, "sinh": np.sinh},
+    "log": np.log,
+    "exp": np.exp,
+    "sign": np.sign,
+    "tanh": np.tanh,
+    "sigmoid": lambda v: 1 / (1 + np.exp(-v)),
+    "cos": np.cos,
+    "sin": np.sin,
+    "cosh": np.cosh,
+    "sinh": np.sinh,
 }
 
 ENTRIES = 700  # of an array, which take about as long as what is done around them; so do
