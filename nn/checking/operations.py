@@ -150,6 +150,7 @@ def _has_recorded(value: Any) -> bool:
 
 
 HERE = __name__.rpartition(".")[0]
+CALLS = f"{HERE.rpartition('.')[0]}.module"  # where modules are called, which tells nobody anything
 
 
 def _site() -> tuple[tuple[CodeType, int], ...]:
@@ -161,7 +162,7 @@ def _site() -> tuple[tuple[CodeType, int], ...]:
         if module.startswith(HERE):
             if places:
                 break  # the checker, which called forward
-        elif not module.startswith("numpy"):
+        elif module != CALLS and not module.startswith("numpy"):
             places.append((frame.f_code, frame.f_lasti))
         frame = frame.f_back
     return tuple(places)

@@ -831,7 +831,9 @@ def _not_put_back(group: Group, k: int) -> Iterator[Slip]:
         and operation.value.size == operation.operands[0].value.size
     ):
         change = _at(group, k, lambda o: lambda values: values["dy"].reshape(o.operands[k].value.shape))
-        text = "the gradient keeps its order where entries should go back to their places: a reshape for a transpose?"
+        text = (
+            "the gradient keeps its order, where its entries should go back to their places: a reshape for a transpose"
+        )
         yield Slip("reordered", text, change, _place(group))
 
 
@@ -868,7 +870,7 @@ def _not_accumulated(group: Group, k: int) -> Iterator[Slip]:
             yield Slip("not accumulated", f"of parts that overlap, {LOST}", change, _place(group))
 
 
-LOST = "one alone counts. Is the gradient written (=) where it should be added (+=)?"
+LOST = "one alone counts, as where the gradient is written (=) and should be added (+=)"
 
 
 def _exchanged_upstreams(chain: ChainRule) -> Iterator[Slip]:
@@ -886,18 +888,23 @@ def _exchanged_upstreams(chain: ChainRule) -> Iterator[Slip]:
 
 def _place(group: Group) -> str:
     """Return the author's expression, or what NumPy calls the operation."""
-    text, line = _source(group.first)
-    name = group.first.name
+    operation = group.first
+    text, line = _source(operation)
     if not text:
-        return f"{name} of shape {group.first.value.shape}"
-    return f"{f'the {name} that ends in ' if name in COMPOSED else ''}`{text}` in line {line}"
+        return f"{operation.name} of shape {operation.value.shape}"
+    caller, called = _source(operation, 1)
+    place = f"{f'the {operation.name} that ends in ' if operation.name in COMPOSED else ''}`{text}` in line {line}"
+    return f"{place}, for `{caller}` in line {called}" if caller else place
 
 
-def _source(operation: Operation) -> tuple[str, int]:
-    """Return the text of the expression that made an operation, and its line; none where the text is not known."""
-    if not operation.site:
+def _source(operation: Operation, depth: int = 0) -> tuple[str, int]:
+    """Return the text of the expression that made an operation, and its line; none where the text is not known.
+
+    depth: 0 for the expression itself, 1 for the call of the function that it stands in.
+    """
+    if len(operation.site) <= depth:
         return "", 0
-    code, last = operation.site[0]
+    code, last = operation.site[depth]
     start, end, left, right = next(itertools.islice(code.co_positions(), last // 2, None), (None,) * 4)
     if start is None or start != end or left is None:
         return "", 0
