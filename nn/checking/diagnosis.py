@@ -488,7 +488,8 @@ OF_SOME = ("missing term", "wrong term", "elementwise slip", "exchanged", "shift
 
 def _more(e: Evidence, kind: str, text: str) -> str:
     """Return what is said of a gradient, and which slip in the chain rule makes it, where that says more."""
-    if kind in PLACED and (explanation := e.slip) is not None and told(explanation) not in text:
+    known = kind in PLACED and e.slips.at_hand
+    if known and (explanation := e.slip) is not None and told(explanation) not in text:
         return f"{text} {told(explanation)}"
     return text
 

@@ -189,7 +189,7 @@ class Slips:
         Little has to be gone back through there, and so more slips can be tried.
         """
         e, chain = self.experiment, self.rules[0]
-        shortest, best = self._work(e.g), (e.g, e.gradients)
+        shortest, best = self.length, (e.g, e.gradients)
         shape = np.shape(e.upstream) if isinstance(e.upstream, np.ndarray) else ()
         for axis, size in enumerate(shape) if shortest > QUICK else ():
             if size <= 2 * STEPS:
@@ -228,9 +228,19 @@ class Slips:
         return leaf.value.size > 1
 
     @cached_property
+    def length(self) -> float:
+        """How much work it is to go back through forward once; 0 where that cannot be done."""
+        return self._work(self.experiment.g) if self.true else 0.0
+
+    @property
     def long(self) -> bool:
         """Whether forward is so long that a slip is the first thing to be looked for."""
-        return bool(self.true) and self._work(self.experiment.g) > LONG
+        return self.length > LONG
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether the search has been made, or takes next to no time."""
+        return "found" in vars(self) or self.length < QUICK
 
     def of(self, name: str) -> Explanation | None:
         """Return the slip that explains the gradient of an array best."""
