@@ -10,9 +10,10 @@ from faults import INPUTS, layers
 import nn
 from nn.checking.experiment import Experiment
 from nn.checking.functions import FunctionSubject
+from nn.checking.mistakes import possible_slips
 from nn.checking.modules import ModuleSubject
 from nn.checking.operations import Record, Recorded
-from nn.checking.slips import Slips, possible_slips
+from nn.checking.slips import Slips
 from nn.checking.state import RandomState
 
 pytestmark = pytest.mark.usefixtures("unhurried")
