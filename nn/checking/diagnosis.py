@@ -60,7 +60,7 @@ def _first(evidence: Evidence, questions: tuple[Callable[[Evidence], Diagnosis],
     """Return the first diagnosis that fits."""
     with np.errstate(all="ignore"):
         for ask in questions:
-            if ask in COSTLY and not evidence.patient:
+            if ask in COSTLY and (evidence.slips.long or not evidence.patient):
                 continue
             with contextlib.suppress(Exception):  # evidence can be odder than a diagnosis foresees: others may fit
                 for diagnosis in ask(evidence):
@@ -547,7 +547,7 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     another_derivative,
 )
 DIAGNOSES = (*QUESTIONS, later_wrong, at_one_index)
-COSTLY = (some_uses, parameter_turned, at_one_index)  # asked where there is time
+COSTLY = (some_uses, parameter_turned, at_one_index)  # asked where there is time, and of no long forward
 
 
 # ---- words

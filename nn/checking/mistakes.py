@@ -39,6 +39,7 @@ from .operations import ELEMENTWISE, Operation, size_along, subsets_of
 
 FEW = 4  # operations that one place in the code makes are looked at one by one up to so many
 MOST_PARTS = 6  # of a value are looked at one by one
+SHORT = 300  # operations of a forward in which each two products are looked at
 SPLIT = 4  # uses of one value are left out in every combination up to so many
 
 # What the derivative of a function of one number is mistaken for.
@@ -103,6 +104,7 @@ def _in_groups(chain: ChainRule, parts: list[Group], groups: list[Group], known:
     groups: those at all places.
     """
     first = {operation: group.first.number for group in groups for operation in group.operations}
+    whole = parts is groups
     parts = [group for group in parts if group.first.number not in known]
     carried = {id(group): {k for k in _places(chain, group) if _is_carried(group, k, first)} for group in parts}
     edges = [(group, k) for group in parts for k in _places(chain, group)]
@@ -110,6 +112,8 @@ def _in_groups(chain: ChainRule, parts: list[Group], groups: list[Group], known:
         yield _left_out(group, k, k in carried[id(group)])
     if not known:
         yield from _several_left_out(chain, parts, carried)
+    if whole and len(chain.operations) <= SHORT:
+        yield from _exchanged(chain, edges)
     for group, k in edges:
         for slip in _misstated(chain, group, k):
             if k in carried[id(group)] and slip.kind in ("wrong term", "missing term"):
@@ -470,6 +474,31 @@ def _other_arrays(chain: ChainRule, group: Group, k: int, groups: list[Group]) -
         text = f"the value of {_place(source)} is used, {what}, on the way back to {_operand(group, k)}"
         change = _at(group, k, lambda o, pairs=pairs: _with(o, k, symbol, lambda v: pairs[o].value))  # type: ignore[misc]
         yield Slip(kind, text, change, _place(group))
+
+
+def _exchanged(chain: ChainRule, edges: list[tuple[Group, int]]) -> Iterator[Slip]:
+    """Yield slips by which what two products give back goes each to the other's operand, such as two gates."""
+    products = [(group, k) for group, k in edges if group.first.name == "multiply"]
+    for (one, i), (other, k) in itertools.combinations(products, 2):
+        x, y = one.first.operands[i], other.first.operands[k]
+        of_each_other = any(y is z for z in x.operands) or any(x is z for z in y.operands)  # z and 1 - z: a sign
+        if len(one.operations) != len(other.operations) or one is other or of_each_other:
+            continue
+        to: dict[tuple[Operation, int], Operation | None] = {}
+        later: dict[Operation, Operation] = {}  # what is gone back through after another operation than usual
+        for o, p in zip(one.operations, other.operations, strict=True):
+            to |= {(o, i): p.operands[k], (p, k): o.operands[i]}
+            if isinstance(late := p.operands[k], Operation) and late.number > o.number:
+                later[o] = late
+        order, moved = list[Operation](), set(later.values())
+        for operation in reversed(chain.operations) if later else ():
+            order += [operation] if operation not in moved else []
+            order += [later[operation]] if operation in later else []
+        if x.value.shape == y.value.shape:
+            text = (
+                f"what goes back to {_operand(one, i)} and, from {_place(other)}, to {_operand(other, k)}, is exchanged"
+            )
+            yield Slip("exchanged", text, Change(to=to, order=order), _place(one))
 
 
 def _value_before(operand: Any, j: int, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -23,7 +23,7 @@ from .recognition import composed, recorded
 
 SAME = 1e-6  # relative to the largest entry: how well a slip explains a gradient
 SLOPE = 1e-5  # how well the chain rule of a record agrees with forward, or it is not used
-WORK = 250_000  # that the search for a slip may take, of which a second does some 300,000: no matter of the clock
+WORK = 400_000  # that the search for a slip may take, of which a second does some 300,000: no matter of the clock
 QUICK = 400  # work that the way back takes, so that a search through all slips is no matter
 LONG = 3000  # work that the way back takes through a forward that is called long
 STEPS = 3  # of a long forward, the first ones that are looked at
