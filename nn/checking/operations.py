@@ -102,8 +102,12 @@ class Record:
     def making(self) -> Iterator[None]:
         """Inside the `with`, arrays that forward makes to write into are recorded too, and copies remain recorded.
 
-        NumPy's functions are replaced for the thread that records alone, and put back.
+        NumPy's functions are replaced for the thread that records alone, and put back; others wait to record.
         """
+        with ONE_AT_A_TIME:
+            yield from self._making()
+
+    def _making(self) -> Iterator[None]:
         originals = {name: getattr(np, name) for name in MADE}
         as_strided = np.lib.stride_tricks.as_strided
 
@@ -124,10 +128,10 @@ class Record:
                 return _copy(self, as_strided, (x, *args), settings)
             return as_strided(x, *args, **settings)
 
-        for name in MADE:
-            setattr(np, name, watched(name))
-        np.lib.stride_tricks.as_strided = strided
         try:
+            for name in MADE:
+                setattr(np, name, watched(name))
+            np.lib.stride_tricks.as_strided = strided
             yield
         finally:
             self.closed = True
@@ -149,6 +153,7 @@ def _has_recorded(value: Any) -> bool:
     return isinstance(value, Recorded)
 
 
+ONE_AT_A_TIME = threading.RLock()
 HERE = __name__.rpartition(".")[0]
 CALLS = f"{HERE.rpartition('.')[0]}.module"  # where modules are called, which tells nobody anything
 
