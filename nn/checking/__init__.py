@@ -4,7 +4,9 @@
 `jax_adapter` and `program_adapter` bring each kind into that form. `experiment` runs it from a pinned `state`,
 `protocol` sees to what backward owes besides numbers, `measure` takes numerical derivatives and compares gradients with
 them, `declared` holds deliberate gradients against what is said of them. What is wrong is named by `diagnosis` from the
-gradient, by `structure` from the Jacobian's columns, and by `uses`, all from one `evidence` and in one `vocabulary`.
+gradient, by `structure` from the Jacobian's columns, by `uses`, and by `slips`: which of the `mistakes` that people
+make gives just this in the chain rule (`derivatives`) of forward's own `operations`, some of them functions that
+`recognition` knows; all from one `evidence` and in one `vocabulary`.
 `composite` holds what the modules inside are given against the measured, and `report` shows it all.
 """
 

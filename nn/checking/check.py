@@ -24,6 +24,7 @@ from .modules import ModuleSubject
 from .protocol import examine
 from .pull import Subject
 from .report import Fault, GradcheckError, Report
+from .slips import Slips
 from .state import RandomState
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -297,10 +298,11 @@ class _Check:
         results = {name: self.judged(experiment, name) for name in experiment.gradients if name not in self.declared}
         further = self.judge_further(experiment, results, report)
         results |= further
+        slips = {id(point): Slips(point) for point, _ in results.values()}
         for name, (point, (error, measured, unjudged, sample)) in results.items():
             report.errors[name] = max(error, report.errors.get(name, 0.0))
             if sample is not None:
-                faults.append(_fault(self.evidence(name, results, sample, other_mode), error))
+                faults.append(_fault(self.evidence(name, results, sample, other_mode, slips[id(point)]), error))
                 if name in further:
                     report.note(f"{name}: {ELSEWHERE}")
             elif among_ties := self.among_ties(experiment, name, unjudged > 0 or point is not experiment):
@@ -386,7 +388,7 @@ class _Check:
         return _Result(experiment, compare(function, gradient, experiment.g, self.tolerance, full, self.rng()))
 
     def evidence(
-        self, name: str, results: dict[str, _Result], sample: Sample, other_mode: Experiment | None
+        self, name: str, results: dict[str, _Result], sample: Sample, other_mode: Experiment | None, slips: Slips
     ) -> Evidence:
         """Gather what is known of a wrong gradient."""
         experiment, true, wrong = results[name].experiment, {}, set()
@@ -396,7 +398,9 @@ class _Check:
                 if comparison.sample is not None:
                     wrong.add(key)
                     true[key] = comparison.sample.numeric
-        return Evidence(name, experiment, other_mode, sample, experiment.subject.scalar, true, wrong, experiment.g)
+        return Evidence(
+            name, experiment, other_mode, sample, experiment.subject.scalar, true, wrong, experiment.g, slips
+        )
 
 
 # ---- what is wrong

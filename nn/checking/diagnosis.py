@@ -16,15 +16,19 @@ import numpy as np
 from .. import tree
 from .evidence import SAME, Evidence
 from .measure import PATIENCE, STEP, replaced
+from .slips import told
 from .structure import (
     coupling,
+    entries_exchanged,
     factor_by_output,
     first_wrong,
+    gathered,
     jacobian_turned,
     later_wrong,
     listed,
     misplaced,
     mixed_samples,
+    moved_entries,
     named,
     not_accumulated,
     not_carried,
@@ -34,6 +38,7 @@ from .structure import (
     some_uses,
     subsets,
     wrong_pattern,
+    wrong_way,
 )
 from .vocabulary import FORMULAS, origin, rest_of, vector_origin
 
@@ -44,17 +49,18 @@ Diagnosis = Iterator[tuple[str, str]]
 
 def diagnose(evidence: Evidence) -> tuple[str, str]:
     """Return the kind of mistake that a gradient shows, and sentences on it."""
-    return _first(evidence, DIAGNOSES) or (
-        "unknown",
-        f"{UNKNOWN}{_direction(evidence)} Here is where it is off the most:",
-    )
+    first = (complete_slip,) if evidence.slips.long else ()  # what else there is to ask takes long too
+    if found := _first(evidence, (*first, *DIAGNOSES)):
+        kind, text = found
+        return kind, _more(evidence, kind, text)
+    return "unknown", f"{UNKNOWN}{_direction(evidence)} Here is where it is off the most:"
 
 
 def _first(evidence: Evidence, questions: tuple[Callable[[Evidence], Diagnosis], ...]) -> tuple[str, str] | None:
     """Return the first diagnosis that fits."""
     with np.errstate(all="ignore"):
         for ask in questions:
-            if ask in COSTLY and not evidence.patient:
+            if ask in COSTLY and (evidence.slips.long or not evidence.patient):
                 continue
             with contextlib.suppress(Exception):  # evidence can be odder than a diagnosis foresees: others may fit
                 for diagnosis in ask(evidence):
@@ -148,6 +154,11 @@ def upstream_untouched(e: Evidence) -> Diagnosis:
 def upstream_no_factor(e: Evidence) -> Diagnosis:
     if not e.chained and not e.same(e.vjp(2 * e.g), 2 * e.analytic):
         yield "upstream misused", "The gradient is not doubled when grad_output is: it is no product with grad_output."
+
+
+def upstream_no_factor_at_all(e: Evidence) -> Diagnosis:
+    if not e.partly:  # what probes one output at a time would be misled; where some entries are right, they tell more
+        yield from upstream_no_factor(e)
 
 
 # ---- the order
@@ -320,6 +331,11 @@ def elementwise(e: Evidence) -> Diagnosis:
         if c := e.factor(a, e.g * value):
             formula = _times(c) + text.replace("v", name)
             yield "elementwise slip", f"This is grad_output * {formula}, entry by entry.{origin(c, e)}"
+    for (one, v), (other, w) in itertools.permutations(e.variables.items(), 2) if e.output_shape == () else ():
+        for formula, value in ((f"{one} / {other}", v / w), (f"{one} * {other}", v * w)):
+            if c := e.factor(a, e.g * value):
+                text = f"This is grad_output * {_times(c)}{formula}, entry by entry.{origin(c, e)}"
+                yield "elementwise slip", text
 
 
 def another_derivative(e: Evidence) -> Diagnosis:
@@ -416,7 +432,7 @@ def at_one_index(e: Evidence) -> Diagnosis:
                     yield kind, f"{where}: {text[0].lower()}{text[1:]}"
 
 
-VAGUE = ("zero", "summed twice", "slightly off", "unused")  # which say little of a part
+VAGUE = ("zero", "summed twice", "slightly off", "unused", "factor by index", "partly right")  # say little of a part
 
 
 def upstream_reordered(e: Evidence) -> Diagnosis:
@@ -436,6 +452,53 @@ def upstream_reordered(e: Evidence) -> Diagnosis:
             yield kind, f"This would be right for grad_output {how}."
 
 
+def slip(e: Evidence) -> Diagnosis:
+    """It is what the chain rule gives with one slip in it, which leaves right what is right."""
+    if e.slip is not None and e.slip.fits:
+        yield from any_slip(e)
+
+
+def turned_slip(e: Evidence) -> Diagnosis:
+    """It is what the chain rule gives with one array turned, or taken for another."""
+    if e.slip is not None and e.slip.fits and e.slip.slip.kind in ("transposed", "reordered"):
+        yield from any_slip(e)
+
+
+def complete_slip(e: Evidence) -> Diagnosis:
+    """It is what the chain rule gives with one slip in it, as is all else that is wrong."""
+    if e.slip is not None and e.slip.complete:
+        yield e.slip.slip.kind, told(e.slip)
+
+
+def any_slip(e: Evidence) -> Diagnosis:
+    """It is what the chain rule gives with one slip in it."""
+    if (explanation := e.slip) is None:
+        return
+    kind = explanation.slip.kind
+    alone = len(explanation.names) == 1  # where one slip makes several gradients wrong, it is one thing to say
+    if kind in OF_SOME and alone and (found := _first(e, (some_values, some_rows, some_entries))):
+        yield found
+    if kind in OF_SOME and e.slips.is_elementwise(e.name):
+        kind = "elementwise slip"
+    yield kind, told(explanation)
+
+
+OF_SOME = ("missing term", "wrong term", "elementwise slip", "exchanged", "shifted")  # what can be said more closely
+
+
+def _more(e: Evidence, kind: str, text: str) -> str:
+    """Return what is said of a gradient, and which slip in the chain rule makes it, where that says more."""
+    known = kind in PLACED and e.slips.at_hand
+    if known and (explanation := e.slip) is not None and told(explanation) not in text:
+        return f"{text} {told(explanation)}"
+    return text
+
+
+# Kinds for which the place in the code is worth more than the numbers.
+PLACED = {"constant factor", "wrong sign", "factor by index", "factor by output", "elementwise slip", "partly right"}
+PLACED |= {"missing term", "wrong term", "extra term", "not carried", "not accumulated"}
+
+
 QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     tiny,
     unused,
@@ -443,6 +506,7 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     exchanged,
     upstream_replaced,
     upstream_untouched,
+    upstream_no_factor_at_all,
     constant_factor,
     wrong_mode,
     wrong_pattern,
@@ -454,20 +518,27 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     factor_by_index,
     one_counts,
     one_left_out,
+    some_values,
     some_uses,
     spread,
     jacobian_turned,
-    some_values,
     elementwise,
     factor_by_output,
-    missing_term,
-    coupling,
+    of_another,
+    turned_slip,
+    wrong_way,
     not_carried,
     not_accumulated,
     shared_out,
+    slip,
+    missing_term,
+    coupling,
+    entries_exchanged,
+    moved_entries,
+    gathered,
+    any_slip,
     misplaced,
     some_rows,
-    of_another,
     some_entries,
     decay,
     upstream_no_factor,
@@ -476,7 +547,7 @@ QUESTIONS: tuple[Callable[[Evidence], Diagnosis], ...] = (
     another_derivative,
 )
 DIAGNOSES = (*QUESTIONS, later_wrong, at_one_index)
-COSTLY = (some_uses, parameter_turned, at_one_index)  # asked where there is time
+COSTLY = (some_uses, parameter_turned, at_one_index)  # asked where there is time, and of no long forward
 
 
 # ---- words

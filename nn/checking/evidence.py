@@ -12,6 +12,7 @@ import numpy as np
 from .. import tree
 from .experiment import Experiment
 from .measure import PATIENCE, STEP, Sample, units
+from .slips import Explanation, Slips
 
 SAME = 1e-5  # relative to the largest entry: how precise the evidence is
 CLEAR = 1e-3  # where some entries are right and others wrong, the right ones are so much less off
@@ -31,6 +32,7 @@ class Evidence:
     true: the true gradients of other arrays of the same shape, by name.
     peers: the names of the module's other wrong gradients.
     g: the upstream gradient, flat.
+    slips: of the chain rule, at the point.
     start: when it was gathered.
     """
 
@@ -42,6 +44,7 @@ class Evidence:
     true: dict[str, np.ndarray]
     peers: set[str]
     g: np.ndarray
+    slips: Slips
     start: float = field(default_factory=time.perf_counter)
 
     # ---- the arrays
@@ -227,6 +230,13 @@ class Evidence:
         error = np.abs(analytic - numeric) / np.abs(numeric).max(initial=1e-300)
         sample = self.sample._replace(analytic=analytic, numeric=numeric, error=error, outside=~(error <= SAME))
         return replace(self, sample=sample, g=g, true={}, peers=set())
+
+    @cached_property
+    def slip(self) -> Explanation | None:
+        """The slip in the chain rule that gives this gradient, where there is one."""
+        if not np.array_equal(self.g, self.experiment.g) or self.name not in self.slips.true:
+            return None
+        return self.slips.of(self.name) if self.same(self.on_grid(self.slips.true[self.name]), self.numeric) else None
 
     @cached_property
     def is_input(self) -> bool:

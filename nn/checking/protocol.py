@@ -204,7 +204,11 @@ def _with_a_past(experiment: Experiment, rng: np.random.Generator) -> Iterator[F
             text = "The gradient changes when the same passes are repeated. Is it added to an old one?"
             yield Fault(name, "stale values", text)
         elif name in added and not agree(twice[name], 2 * first):
-            yield Fault(name, "overwritten", OVERWRITTEN)
+            if agree(twice[name], first):
+                yield Fault(name, "overwritten", OVERWRITTEN)
+            else:
+                text = "A second pass adds another gradient than the first. Is something in it added to an old one?"
+                yield Fault(name, "stale values", text)
 
 
 REUSED = (

@@ -98,8 +98,8 @@ class Report:
 
     def __str__(self) -> str:
         parts = [self._headline(), _table(self._rows(), "<><")]
-        for fault in self._leading():
-            parts += [f"{self._title(fault)}\n{_wrapped(fault.message)}", _table(fault.rows(), "<>>>")]
+        for fault, message in self._told():
+            parts += [f"{self._title(fault)}\n{_wrapped(message)}", _table(fault.rows(), "<>>>")]
         parts += map(_wrapped, [*self.unseen.values(), *self.notes])
         for name, report in self.inside.items():
             parts.append(f"Inside it, {name} is wrong by itself:\n\n" + textwrap.indent(str(report), "  "))
@@ -109,8 +109,8 @@ class Report:
 
     def _repr_html_(self) -> str:
         parts = [f"<p><b>{html.escape(self._headline())}</b></p>", _html_table(self._rows())]
-        for fault in self._leading():
-            parts.append(f"<p><b>{html.escape(self._title(fault))}</b><br>{html.escape(fault.message)}</p>")
+        for fault, message in self._told():
+            parts.append(f"<p><b>{html.escape(self._title(fault))}</b><br>{html.escape(message)}</p>")
             parts.append(_html_table(fault.rows()))
         parts += [f"<p>{html.escape(note)}</p>" for note in [*self.unseen.values(), *self.notes]]
         for name, report in self.inside.items():
@@ -121,6 +121,15 @@ class Report:
     def _leading(self) -> list[Fault]:
         """Return the faults worth reading: not those of the whole where a module inside is the culprit."""
         return [fault for fault in self.faults if not self.inside or fault.kind == "wrong upstream"]
+
+    def _told(self) -> list[tuple[Fault, str]]:
+        """Return the faults worth reading, each with what is said of it: what was said before is not said again."""
+        said: dict[str, str] = {}
+        told = []
+        for fault in self._leading():
+            before = said.setdefault(fault.message, fault.name)
+            told.append((fault, fault.message if before == fault.name else f"As for {before}."))
+        return told
 
     def _headline(self) -> str:
         title = self.module if len(self.module) < 50 and "\n" not in self.module else self.module.partition("(")[0]

@@ -21,6 +21,8 @@ from .vocabulary import FORMULAS, vectors
 Diagnosis = Iterator[tuple[str, str]]
 
 SHIFT = 4  # how far a shift is looked for
+FEW = 64  # entries that may have gone to any other
+PLACES = 512  # entries of which each is compared with each
 MOSTLY = 0.6  # of what is away from the edges fits
 
 
@@ -82,6 +84,20 @@ def not_carried(e: Evidence) -> Diagnosis:
             yield ("wrong term" if c else "not carried"), text
 
 
+def wrong_way(e: Evidence) -> Diagnosis:
+    """It goes from early outputs to late entries, where outputs depend on earlier entries, or the other way round."""
+    for axis, size in enumerate(e.whole.shape if e.is_input else ()):
+        for other in (k for k, length in enumerate(e.output_shape or ()) if length == size > 2):
+            before = e.entry_index(axis) - e.output_index(other)
+            true, given = (before[j] for j in (e.nonzero, np.abs(e.given) > SAME * np.abs(e.given).max(initial=0)))
+            if all(x.any() for x in (true, given)) and (true <= 0).all() and (given >= 0).all() and (given > 0).any():
+                text = (
+                    f"Along axis {axis}, outputs depend on the entries before them, and the gradient goes to those "
+                    f"after them. Does backward go through the steps in the order of forward?"
+                )
+                yield "not carried", text
+
+
 def later_wrong(e: Evidence) -> Diagnosis:
     """It is right under upstream gradients at the first steps of a sequence, and wrong at all later ones."""
     for axis, size in enumerate(e.output_shape or ()):
@@ -124,7 +140,8 @@ def wrong_pattern(e: Evidence) -> Diagnosis:
         return
     there = e.other_jacobian.reshape(e.analytic.size, -1)[:, e.chosen]
     there, given = (np.abs(j) > SAME * np.abs(j).max(initial=0) for j in (there, e.given))
-    if (there != e.nonzero).any() and (there == given).all():
+    across = e.entry_index(0) != e.output_index(0) if e.whole.ndim and e.output_shape else np.zeros(1, bool)
+    if (there != e.nonzero).any() and (there == given).all() and ((there != e.nonzero) & across).any():
         mode = e.experiment.mode
         other = "eval" if mode == "train" else "train"
         does, do = ("mixes samples", "do not") if given.sum() > e.nonzero.sum() else ("does not mix samples", "do")
@@ -165,6 +182,52 @@ def parts_exchanged(e: Evidence) -> Diagnosis:
             if (order != np.arange(size)).any():
                 text = f"The true gradient's parts along axis {axis} are in the wrong order: {listed(order)}."
                 yield "reordered", f"{text} Is one taken for another?"
+
+
+def entries_exchanged(e: Evidence) -> Diagnosis:
+    """Each entry has the gradient of another: rows of the Jacobian stand in each other's places."""
+    if e.complete is None or not e.off.any() or e.whole.size > PLACES:
+        return
+    given, true = (j.reshape(e.whole.size, -1) for j in (e.columns, e.complete))
+    peak = np.abs(true).max()
+    order = [np.flatnonzero(np.abs(true - row).max(1) <= SAME * peak) for row in given]
+    if all(rows.size for rows in order) and np.allclose(np.sort(given, 0), np.sort(true, 0), atol=SAME * peak):
+        text = f"Each entry of {e.name} has the gradient of another one, for whatever comes in. Is there a reshape in"
+        yield "reordered", f"{text} the place of a transpose, or np.tile for np.repeat?"
+
+
+def moved_entries(e: Evidence) -> Diagnosis:
+    """The gradient of each entry goes to another, and adds up where several go to the same."""
+    if e.complete is None or not e.off.any() or e.whole.size > FEW:
+        return
+    given, true = (j.reshape(e.whole.size, -1) for j in (e.columns, e.complete))
+    if np.linalg.matrix_rank(true) < len(true):
+        return
+    moves = np.linalg.lstsq(true.T, given.T)[0].T
+    exact = (
+        np.abs(moves - moves.round()).max() < 1e-4 and np.abs(moves @ true - given).max() <= SAME * np.abs(true).max()
+    )
+    if exact and set(np.unique(moves.round())) <= {0.0, 1.0} and (moves.round().sum(0) == 1).all():
+        goes = [(old, int(np.argmax(column))) for old, column in enumerate(moves.T.round()) if not column[old]]
+        text = (
+            f"The right numbers go to the wrong entries: {listed(f'those of {a} to {b}' for a, b in goes)}, counted in"
+        )
+        yield "shifted", f"{text} the order of memory. Is an index or a size wrong?"
+
+
+def gathered(e: Evidence) -> Diagnosis:
+    """What belongs to several entries goes to fewer of them, and is as much together."""
+    if e.complete is None or not e.off.any():
+        return
+    given, true = (j.reshape(e.whole.size, -1) for j in (e.columns, e.complete))
+    peak = np.abs(true).max()
+    counts = [(np.abs(j) > SAME * peak).sum(0) for j in (given, true)]
+    if (np.abs(given[np.abs(true) <= SAME * peak]) > SAME * peak).any():
+        return
+    same = np.abs(given.sum(0) - true.sum(0)) <= SAME * peak * e.whole.size
+    if same.all() and (counts[0] > 0).all() and (counts[0] < counts[1]).all():
+        text = f"Each output depends on {counts[1].max()} entries of {e.name}, and its gradient goes to"
+        yield "shared out", f"{text} {counts[0].max()} of them, which get all that the others should share."
 
 
 def misplaced(e: Evidence) -> Diagnosis:
@@ -208,7 +271,7 @@ def coupling(e: Evidence) -> Diagnosis:
     """What differs is, for each row of outputs, a multiple of the outputs: they are means by weights that sum to 1."""
     y = e.experiment.value[e.chosen]
     difference, shape = e.expected - e.given, e.output_shape or ()
-    if len(shape) < 2 or not np.isfinite(difference).all():
+    if len(shape) < 2 or not np.isfinite(difference).all() or not e.off.any():
         return
     row = e.chosen // shape[-1]
     for r in np.unique(row[e.off.any(0)]):
@@ -258,7 +321,7 @@ def factor_by_output(e: Evidence) -> Diagnosis:
                     f"This would be right for grad_output times {form}: that is a factor too much, or its inverse is "
                     f"left out.",
                 )
-    if not informative:
+    if not informative or (e.slip is not None and e.slip.fits):
         return
     text = f"Each output's own gradient is right but for a factor: {listed(f'{c:.4g}' for c in factors)}. Is something"
     yield "factor by output", f"{text} that multiplies the output, or its derivative, left out or there twice?"

@@ -124,6 +124,7 @@ def vectors(e: Evidence, size: int) -> dict[str, np.ndarray]:
                 rest = rest_of(x.ndim, k)
                 known[f"std({name})"], known[f"var({name})"] = x.std(rest), x.var(rest)
                 known[f"norm({name})"] = np.sqrt((x * x).sum(rest))
+                known[f"sum({name})"], known[f"mean({name})"] = x.sum(rest), x.mean(rest)
     return known
 
 

@@ -933,6 +933,110 @@ class Network(Layer):
         return self.first.backward(d) + g
 
 
+class MinimalGate(Layer):
+    """A minimal gated unit; input (T, N, 2), returns all its states."""
+
+    def __init__(self):
+        self.w, self.v, self.u, self.b = weight(3, 2), weight(3, 2, seed=1), weight(3, 3), weight(3)
+
+    def run(self, x):
+        h, states = np.zeros((x.shape[1], 3)), []
+        for xt in x:
+            f = sigmoid(xt @ self.w.data.T + h @ self.u.data.T + self.b.data)
+            z = np.tanh(xt @ self.v.data.T)
+            states.append((h, f, z))
+            h = f * h + (1 - f) * z
+        return np.stack([h for h, _, _ in states[1:]] + [h]), x, states
+
+    def backward(self, g):
+        x, states = self.saved()
+        dx, dh = np.zeros_like(x), np.zeros_like(g[0])
+        for t in range(len(x) - 1, -1, -1):
+            h, f, z = states[t]
+            dh = dh + g[t]
+            df = dh * (h - z) * f * (1 - f)
+            dz = dh * (1 - f) * (1 - z**2)
+            self.w.grad += df.T @ x[t]
+            self.v.grad += dz.T @ x[t]
+            self.u.grad += df.T @ h
+            self.b.grad += df.sum(0)
+            dx[t] = df @ self.w.data + dz @ self.v.data
+            dh = dh * f + df @ self.u.data
+        return dx
+
+
+class TwoHeads(Layer):
+    """Attention in two heads over (N, T, 4), its three projections in one matrix."""
+
+    def __init__(self):
+        self.w, self.o = weight(4, 12), weight(4, 4)
+
+    def run(self, x):
+        n, t, _ = x.shape
+        q, k, v = (part.reshape(n, t, 2, 2).transpose(0, 2, 1, 3) for part in np.split(x @ self.w.data, 3, -1))
+        p = softmax(q @ k.transpose(0, 1, 3, 2) / np.sqrt(2))
+        a = (p @ v).transpose(0, 2, 1, 3).reshape(n, t, 4)
+        return a @ self.o.data, x, q, k, v, p, a
+
+    def backward(self, g):
+        x, q, k, v, p, a = self.saved()
+        n, t, _ = x.shape
+        self.o.grad += a.reshape(-1, 4).T @ g.reshape(-1, 4)
+        da = (g @ self.o.data.T).reshape(n, t, 2, 2).transpose(0, 2, 1, 3)
+        dp = da @ v.transpose(0, 1, 3, 2)
+        dv = p.transpose(0, 1, 3, 2) @ da
+        ds = p * (dp - (p * dp).sum(-1, keepdims=True)) / np.sqrt(2)
+        dq = ds @ k
+        dk = ds.transpose(0, 1, 3, 2) @ q
+        dqkv = np.concatenate([d.transpose(0, 2, 1, 3).reshape(n, t, 4) for d in (dq, dk, dv)], -1)
+        self.w.grad += x.reshape(-1, 4).T @ dqkv.reshape(-1, 12)
+        return dqkv @ self.w.data.T
+
+
+class InstanceNorm(Layer):
+    """Each channel of each sample standardised over its positions; (N, C, T)."""
+
+    def __init__(self):
+        self.gamma, self.beta = weight(3), weight(3, seed=1)
+
+    def run(self, x):
+        mu = x.mean(2, keepdims=True)
+        inverse = 1 / np.sqrt(((x - mu) ** 2).mean(2, keepdims=True) + 1e-5)
+        h = (x - mu) * inverse
+        return self.gamma.data[:, None] * h + self.beta.data[:, None], h, inverse
+
+    def backward(self, g):
+        h, inverse = self.saved()
+        self.beta.grad += g.sum(2).sum(0)
+        self.gamma.grad += (h * g).sum(2).sum(0)
+        dh = self.gamma.data[:, None] * g
+        dx = dh - dh.mean(2, keepdims=True)
+        dx = dx - h * (h * dh).mean(2, keepdims=True)
+        return dx * inverse
+
+
+class Bottleneck(Layer):
+    """LeakyReLU(x W1 + b1) W2 times x, plus x."""
+
+    def __init__(self):
+        self.a, self.c, self.b = weight(4, 6), weight(6, 4), weight(6)
+
+    def run(self, x):
+        z = x @ self.a.data + self.b.data
+        r = np.where(z > 0, z, 0.1 * z)
+        s = r @ self.c.data
+        return s * x + x, x, z, r, s
+
+    def backward(self, g):
+        x, z, r, s = self.saved()
+        ds = g * x
+        self.c.grad += r.T @ ds
+        dz = (ds @ self.c.data.T) * np.where(z > 0, 1, 0.1)
+        self.a.grad += x.T @ dz
+        self.b.grad += dz.sum(0)
+        return g * s + dz @ self.a.data.T + g
+
+
 # ---- losses
 
 

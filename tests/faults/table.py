@@ -78,6 +78,10 @@ INPUTS = {
     "LogSumExp": normal((4, 5)),
     "Concat": normal((5, 4)),
     "Network": normal((5, 4)),
+    "MinimalGate": normal((4, 2, 2)),
+    "TwoHeads": normal((2, 3, 4)),
+    "InstanceNorm": normal((2, 3, 5)),
+    "Bottleneck": normal((5, 4)),
     "SequenceCrossEntropy": classes((3, 4), 5),
     "Hinge": classes((6,), 4),
     "Divergence": lambda rng: (rng.uniform(0.1, 1, (4, 3)), rng.uniform(0.1, 1, (4, 3))),
@@ -89,7 +93,7 @@ INPUTS = {
 
 
 @functools.cache
-def source(layer):
+def _source(layer):
     """Return the text of a layer's class; to find it takes Python 40 ms, and most have several mistakes."""
     return inspect.getsource(getattr(layers, layer))
 
@@ -108,17 +112,21 @@ class Mistake:
     def aside(self):
         return zlib.crc32(f"{self.layer}: {self.name}".encode()) % 3 == 0
 
-    def build(self):
-        """Return the layer with the mistake."""
-        forward, backward = source(self.layer).split("    def backward", 1)
+    def text(self):
+        """Return the text of the layer with the mistake."""
+        forward, backward = _source(self.layer).split("    def backward", 1)
         if backward.count(self.old) == 1:
             backward = backward.replace(self.old, self.new)
         elif forward.count(self.old) == 1:
             forward = forward.replace(self.old, self.new)
         else:
             raise ValueError(f"{self.layer}: {self.old!r} occurs not once")
+        return f"{forward}    def backward{backward}"
+
+    def build(self):
+        """Return the layer with the mistake."""
         space = dict(vars(layers))
-        exec(f"{forward}    def backward{backward}", space)
+        exec(self.text(), space)
         return space[self.layer]()
 
     def draw(self, rng):
@@ -427,10 +435,10 @@ TABLE = {
         ("gates exchanged", "di, df, do, dz = dc * z, dc * c", "df, di, do, dz = dc * z, dc * c", [EXCHANGED, REORDERED, PARTLY]),
         ("gates concatenated in another order", "[di * i * (1 - i), df * f * (1 - f)",
          "[df * f * (1 - f), di * i * (1 - i)", [EXCHANGED, REORDERED]),
-        ("new c for old", "dc * c, dh * tc", "dc * (f * c + i * z), dh * tc", [PARTLY]),
+        ("new c for old", "dc * c, dh * tc", "dc * (f * c + i * z), dh * tc", [PARTLY, SHIFTED]),
         ("tanh of c left out", "dh * tc, dc * i", "dh * c, dc * i", [PARTLY]),
-        ("candidate with the logistic slope", "(1 - z**2)", "z * (1 - z)", [PARTLY]),
-        ("forget gate forgotten", "df * f * (1 - f)", "0 * df", [PARTLY, CARRIED]),
+        ("candidate with the logistic slope", "(1 - z**2)", "z * (1 - z)", [PARTLY, SLIP]),
+        ("forget gate forgotten", "df * f * (1 - f)", "0 * df", [PARTLY, CARRIED, MISSING]),
         ("dc replaced, not added", "dc = dc + dh", "dc = dh", [CARRIED]),
         ("no tanh's slope", "dh * o * (1 - tc**2)", "dh * o", [PARTLY, BY_OUTPUT, SLIP]),
         ("recurrent weight of the last step", "self.u.grad += da.T @ h", "self.u.grad += (t == len(x) - 1) * da.T @ h",
@@ -512,9 +520,9 @@ TABLE = {
     "Gated": [
         ("gate's path forgotten", "ds @ self.w.data + dy", "dy", [MISSING]),
         ("value's path forgotten", " + dy @ self.v.data", "", [MISSING]),
-        ("gate left out", "dy = g * s", "dy = g", [BY_OUTPUT, MISSING]),
-        ("gate twice", "dy = g * s", "dy = g * s * s", [BY_OUTPUT, MISSING]),
-        ("value left out", "ds = g * y * s", "ds = g * s", [BY_OUTPUT, MISSING]),
+        ("gate left out", "dy = g * s", "dy = g", [BY_OUTPUT, MISSING, WRONG_TERM]),
+        ("gate twice", "dy = g * s", "dy = g * s * s", [BY_OUTPUT, MISSING, WRONG_TERM]),
+        ("value left out", "ds = g * y * s", "ds = g * s", [BY_OUTPUT, MISSING, WRONG_TERM]),
         ("gradients exchanged", "self.w.grad += ds.T @ x\n        self.v.grad += dy.T @ x",
          "self.w.grad += dy.T @ x\n        self.v.grad += ds.T @ x", [EXCHANGED]),
         ("slope of the logistic", "s * (1 - s)", "(1 - s)", [BY_OUTPUT, SLIP]),
@@ -553,8 +561,8 @@ TABLE = {
     ],
     "Network": [
         ("skip forgotten", "self.first.backward(d) + g", "self.first.backward(d)", [MISSING]),
-        ("an activation skipped", "d = self.a.backward(d)", "d = d", [UPSTREAM]),
-        ("another's upstream", "d = self.second.backward(d)", "d = self.second.backward(g)", [UPSTREAM, BY_OUTPUT, WRONG_TERM]),
+        ("an activation skipped", "d = self.a.backward(d)", "d = d", [UPSTREAM, SLIP]),
+        ("another's upstream", "d = self.second.backward(d)", "d = self.second.backward(g)", [UPSTREAM, BY_OUTPUT, WRONG_TERM, SLIP]),
         ("a gradient scaled on its way", "d = self.a.backward(d)", "d = self.a.backward(d / len(g))", [UPSTREAM, FACTOR, WRONG_TERM]),
         ("skip doubled", "backward(d) + g", "backward(d) + 2 * g", [EXTRA, WRONG_TERM]),
     ],

@@ -100,7 +100,6 @@ EXHIBITS = [
         "g * (1 - y)",
         X,
         {"input": ("elementwise slip", "missing term")},
-        {"input": "unknown"},
     ),
     Exhibit(
         "python-neural-network, softmax taken for a sigmoid",
@@ -139,6 +138,5 @@ EXHIBITS = [
         "return y * (g - (g * y).sum(-1, keepdims=True)) * g",
         X,
         {"input": ("upstream misused",)},
-        {"input": "not carried"},
     ),
 ]

@@ -170,7 +170,7 @@ EXHIBITS = [
         "dx[:, m, k : k + length] = g",
         normal((3, 2, 6)),
         {"input": ("not accumulated", "transposed")},
-        {"input": "partly right"},
+        {"input": "unknown"},
     ),
     Exhibit(
         "cherimoya, three loads and three stores",
@@ -220,7 +220,6 @@ EXHIBITS = [
         "self.w.grad[i * rows + j] +=",
         normal((2, 4, 5)),
         {"w": ("shifted", "reordered")},
-        {"w": "partly right"},
     ),
     Exhibit(
         "FlagGems and burn, what the stride leaves over",

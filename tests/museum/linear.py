@@ -59,7 +59,6 @@ EXHIBITS = [
         "(g @ x.T).sum(1, keepdims=True)",
         normal((2, 5)),
         {"b": ("factor by output", "exchanged")},
-        {"b": "constant factor"},
     ),
     Exhibit(
         "micrograd, backward called twice",
@@ -72,6 +71,5 @@ EXHIBITS = [
         "",
         normal((5,)),
         dict.fromkeys(("input", "w"), ("stale values",)),
-        {"w": "overwritten"},
     ),
 ]

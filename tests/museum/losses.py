@@ -66,7 +66,6 @@ EXHIBITS = [
         "return -g * f / y / len(f)",
         positive((4, 3), (4, 3)),
         {"prediction": ("elementwise slip",)},
-        {"prediction": "unknown"},
     ),
     Exhibit(
         "Swift for TensorFlow, a mean and a sum",

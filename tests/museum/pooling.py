@@ -141,7 +141,6 @@ EXHIBITS = [
         "2 * i + 3] = mask",
         normal((6, 9)),
         LOST,
-        {"input": "partly right"},
     ),
     Exhibit(
         "CNN-from-scratch, the early return",

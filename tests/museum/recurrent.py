@@ -75,7 +75,6 @@ EXHIBITS = [
         "df = dc * before * f",
         X,
         all_of("elementwise slip"),
-        dict.fromkeys(ARRAYS, "unknown"),
     ),
     Exhibit(
         "An LSTM in NumPy, the step before",
@@ -88,7 +87,6 @@ EXHIBITS = [
         "dx[t], dh, dc = dv[:, :2], 0, 0",
         X,
         all_of("not carried"),
-        dict.fromkeys(ARRAYS[1:], "unknown"),
     ),
     Exhibit(
         "numpy-ml, one bias for three gates",
@@ -102,7 +100,6 @@ EXHIBITS = [
         "f, i = sigmoid(f + self.bo.data), sigmoid(i + self.bo.data)",
         X,
         {"bf": ("unused",), "bi": ("unused",), "bo": ("missing term",)},
-        {"bo": "unknown"},
     ),
     Exhibit(
         "DL4J, the last cell state",
@@ -140,6 +137,5 @@ EXHIBITS = [
         "dc = dh * o * (1 - tanh_c**2)",
         X,
         all_of("not carried"),
-        dict.fromkeys(ARRAYS, "unknown"),
     ),
 ]
