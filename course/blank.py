@@ -133,7 +133,7 @@ def standalone(path: Path) -> str:
         >>> "from nn.module import Module" in standalone(HOME / "nn/layers/activation.py")
         True
     """
-    source = path.read_text(encoding="utf-8")
+    source = path.read_text(encoding="utf-8-sig")
     package: list[str] = []
     while (folder := path.resolve().parents[len(package)]).joinpath("__init__.py").is_file():
         package.insert(0, folder.name)

@@ -77,6 +77,7 @@ def _together(filling: Fillable, point: Arrays, verdicts: list[Verdict]) -> list
             if isinstance(found, StatementError)
             else "forward and backward give nothing"
         )
+        line = found.line if isinstance(found, StatementError) else line
         return [Verdict(verdict.name, "wrong", text, line) for verdict in verdicts]
     wrong = {name for name in (*COMPUTED, *RETURNED) if not is_right(found.get(name), np.asarray(point[name]))}
     if changed := [name for name in COMPUTED if name in wrong]:

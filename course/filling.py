@@ -65,7 +65,7 @@ class Filling:
             return found | dict(zip(RETURNED, gradients, strict=True))
         except Exception as error:  # a student's code raises anything
             text = f"{function} cannot be run: {type(error).__name__}: {error}".rstrip(": ")
-            return StatementError(text, self.backward.tree.lineno)
+            return StatementError(text, self.backward.line_of(error, self.backward.tree))
 
 
 def kind_of(value: Any) -> str:

@@ -26,7 +26,7 @@ FLOAT32 = 1e-5  # to which a filling is right that rounds to float32, and to whi
 
 ADVICE = dict.fromkeys(  # for a product that cannot be computed
     ("output", "bias", "weight", "linear"),
-    "; dJ/d{0} has the shape of {0}: which order of the factors, and which of them transposed, gives that?",
+    "; dJ/d{0} has the shape of {0}: which operands, in which order, and which of them transposed, give that?",
 )
 ADVICE["relu"] = "; a ReLU acts entry by entry, so all that belongs into dJ/d{0} has the shape of {0}"
 UNKNOWN = (
@@ -97,6 +97,9 @@ def judge(
         if not np.isfinite(answer).all():
             return Verdict(blank.name, "wrong", "it has entries that are not finite (NaN or infinity)", line)
     values = [np.asarray(answer, float) for answer in answers]
+    if not np.array_equal(ask(points[0]), values[0]):
+        text = "it is another one each time that it is computed, from the same numbers: is anything in it random?"
+        return Verdict(blank.name, "wrong", text, line)
     telling = max(points, key=lambda point: int(np.count_nonzero(point[blank.name])))
     with np.errstate(all="ignore"):
         words = _named(sheet, blank, points, values) or _by_gradcheck(sheet, blank, telling, ask)
@@ -143,7 +146,16 @@ def _named(sheet: Sheet, blank: Blank, points: Sequence[Arrays], values: Sequenc
         or _first(sheet, blank, points, values, another)
         or _first(sheet, blank, points, values, of_upstream)
         or _first(sheet, blank, points, rest, added)
+        or _stepped(blank, points, values)
     )
+
+
+def _stepped(blank: Blank, points: Sequence[Arrays], values: Sequence[np.ndarray]) -> str | None:
+    """Say that a node is updated, where the values are those of the node after a step along its gradient."""
+    steps = [value - point[blank.node] for value, point in zip(values, points, strict=True)]
+    if factor(steps, [point[blank.name] for point in points]) is None:
+        return None
+    return f"this is {blank.node} after a step of training: dJ/d{blank.node} itself is asked for"
 
 
 def _first(
@@ -193,7 +205,8 @@ def _of_factor(blank: Blank, c: float, batch: int) -> str:
         return "the sign is wrong: it is minus the gradient"
     text = f"it is {_times(c, batch)}the gradient"
     if blank.kind == "output" and min(abs(abs(c) - 2), abs(abs(c) - 0.5)) <= FLOAT32:
-        return f"{text}: what becomes of the 1/2 in J when the square is differentiated?"
+        text = f"{text}: what becomes of the 1/2 in J when the square is differentiated?"
+        return f"{text} Or is the mean taken over all entries, where J divides by N?" if batch and abs(c) < 1 else text
     if batch and abs(c - batch) <= FLOAT32:
         return f"{text}: J is the mean over the N samples" if blank.kind == "output" else f"{text}: is a mean undone?"
     if batch and abs(c * batch - 1) <= FLOAT32:
@@ -238,5 +251,9 @@ def _by_gradcheck(sheet: Sheet, blank: Blank, point: Arrays, ask: Callable[[Arra
         report = gradcheck(loss, point[blank.node], value_and_grad=True, raise_exception=False)
     except (TypeError, ValueError, RuntimeError):  # a filling that cannot be computed at other points
         return None
-    known = [fault.message for fault in report.faults if fault.kind not in ("unknown", "not carried")]
+    known = [
+        fault.message
+        for fault in report.faults
+        if fault.kind not in ("unknown", "not carried") and "grad_output" not in fault.message  # which is 1 here
+    ]
     return re.sub(r"\bnode\b", blank.node, f"{known[0][0].lower()}{known[0][1:]}".rstrip(".")) if known else None

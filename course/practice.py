@@ -44,7 +44,7 @@ def main(module: Mapping[str, Any], argv: list[str] | None = None) -> int:
     parser.add_argument("--plot", metavar="FILE", default=str(path.with_name("fit.png")), help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the toy data and the initial parameters (default: 0)")
     arguments = parser.parse_args(argv)
-    source = path.read_text(encoding="utf-8")
+    source = path.read_text(encoding="utf-8-sig")
     sheet = Sheet(form_of(source))
     if arguments.hint:
         return _give_hint(sheet, arguments.hint, path.with_name(".hints.json"))

@@ -204,6 +204,8 @@ def _of_linear(sheet: Sheet, blank: Blank, n: Arrays) -> Iterator[Slip]:
     yield text, back(weight, np.ones_like(g))
     yield f"{blank.other} is left out: every entry holds a sum of dJ/d{z}", back(np.ones_like(weight), g)
     yield f"it is computed with |{blank.other}|", back(np.abs(weight), g)
+    text = f"dJ/d{blank.other} stands in the place of {blank.other}: how fast does {z} move with {a}?"
+    yield text, back(n[f"d{blank.other}"], g)
     inverse = np.linalg.pinv(weight).T
     yield f"{blank.other} is inverted, and nothing is to be undone: how fast does {z} move with {a}?", back(inverse, g)
 

@@ -23,6 +23,12 @@ IN_PLACE = {
     "putmask",
     "fill_diagonal",
 }  # NumPy's functions that write into the first argument
+RAISED = {  # what NumPy says of arrays and single numbers, and what is meant
+    "truth value of an array": "a comparison of arrays has an answer for each entry, and `if`, `and`, `or` and `not` "
+    "take a single one",
+    "setting an array element with a sequence": "one entry of an array is set to an array: compare the shape of the "
+    "array with that of what it is filled from",
+}
 LONGEST = 60  # characters of a student's expression that a message repeats
 
 
@@ -141,7 +147,7 @@ class Statements:
                     text = explained(error, step.tree, namespace)
                     if isinstance(error, NameError) and self.first.get(error.name or "", -1) >= number:
                         text += " yet: it is computed further down"
-                    raise StatementError(text, self._line(error, step)) from error
+                    raise StatementError(text, self.line_of(error, step.tree)) from error
             for key, value in settled.items():
                 if self.first[key] == number or (number in wanted and self.first[key] < number):
                     namespace[key] = copy.copy(value)  # the statement may have written into any of them
@@ -174,11 +180,11 @@ class Statements:
                 namespace.update(replaced)
         return {name: namespace[name] for name in self.first}
 
-    def _line(self, error: Exception, step: Step) -> int:
+    def line_of(self, error: Exception, statement: ast.stmt) -> int:
         """Return the line of the file in which a statement has failed."""
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == self.filename and frame.lineno]
-        return lines[-1] if lines else step.tree.lineno
+        return lines[-1] if lines else statement.lineno
 
 
 def _before_return(body: list[ast.stmt]) -> list[ast.stmt]:
@@ -254,6 +260,9 @@ def explained(error: Exception, statement: ast.stmt, namespace: dict[str, Any]) 
         return "it needs more memory than it may have"
     if isinstance(error, NameError):
         return f"there is no {error.name} there" if error.name else str(error)
+    for part, advice in RAISED.items():
+        if part in str(error):
+            return advice
     for node in reversed(list(ast.walk(statement))):  # the inner ones first
         if isinstance(node, ast.BinOp):
             operands = [node.left, node.right]
@@ -264,6 +273,11 @@ def explained(error: Exception, statement: ast.stmt, namespace: dict[str, Any]) 
         values = [_evaluated(operand, namespace) for operand in operands]
         failed = any(isinstance(value, Exception) for value in values)
         if not failed and isinstance(_evaluated(node, namespace), Exception):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor | ast.BitAnd | ast.BitOr):
+                return f"{_shown(node)} has no meaning for numbers: & and | join masks, and a power is written **"
+            for operand, value in zip(operands, values, strict=True):
+                if isinstance(node, ast.BinOp) and callable(value):
+                    return f"{_shown(operand)} is a function, and is not called: it lacks its brackets"
             arrays = [
                 f"{_shown(operand)} has shape {np.shape(value)}"
                 for operand, value in zip(operands, values, strict=True)
@@ -271,7 +285,7 @@ def explained(error: Exception, statement: ast.stmt, namespace: dict[str, Any]) 
             ]
             if len(arrays) > 1:
                 return f"{_shown(node)} cannot be computed: {' and '.join(arrays)}"
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {error}".rstrip(".: ")
 
 
 def _evaluated(expression: ast.expr, namespace: dict[str, Any]) -> Any:

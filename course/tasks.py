@@ -134,7 +134,7 @@ def source_of(file: Path) -> str:
     if file.stat().st_size > FILE_SIZE:
         raise LookupError(f"{file.name} has more than {FILE_SIZE} bytes")
     try:
-        source = file.read_text(encoding="utf-8")
+        source = file.read_text(encoding="utf-8-sig")
         compile(source, file.name, "exec")
     except SyntaxError as error:
         raise LookupError(f"line {error.lineno} is no Python ({error.msg}): {(error.text or '').strip()}") from None

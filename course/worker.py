@@ -136,7 +136,7 @@ def loaded(file: Path) -> dict[str, Any]:
 
 def sheet_service(file: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Serve the lines of a filled-in sheet."""
-    filling = Filling(file.read_text(encoding="utf-8"), str(file), loaded(file))
+    filling = Filling(file.read_text(encoding="utf-8-sig"), str(file), loaded(file))
 
     def serve(request: dict[str, Any]) -> dict[str, Any]:
         if request["name"]:

@@ -135,6 +135,20 @@ COLUMNS = [
     ("dW1", "np.array(dz2 @ a1.T, np.float32)", "float32"),
     ("dz2", "\n    dz2 = da2.copy()\n    dz2[z2 > 0] = 0\n", "wrong way round"),
     ("dz2", "\n    dz2 = da2\n    dz2[z1 <= 0] = 0\n", "boolean index|IndexError"),
+    ("dz3", "z3 ^ y", r"z3 \^ y has no meaning.* a power is written \*\*"),
+    ("dz3", "np.gradient(z3)", "required$"),
+    ("dz3", "z3 - x", "which operands"),
+    ("dW2", "dz3 @ a2.transpose", "a2.transpose is a function, and is not called"),
+    ("dW2", "np.random.randn(*W2.shape)", "another one each time that it is computed"),
+    ("dW2", "W2 - 0.1 * dz3 @ a2.T", "this is W2 after a step of training"),
+    ("da2", "dW2.T @ dz3", "dJ/dW2 stands in the place of W2"),
+    ("dz2", "da2 if z2 > 0 else 0", "a comparison of arrays has an answer for each entry"),
+    ("dz2", "da2 * np.exp(-z2)", "no usual slip explains them|wrong where"),
+    (
+        "dz2",
+        "\n    dz2 = np.zeros(4)\n    for i in range(4):\n        dz2[i] = da2[i] * (z2[i] > 0)\n",
+        "one entry of an array is set to an array",
+    ),
     (
         "dW1",
         "\n    dW1 = np.zeros_like(W1)\n    for i in range(4):\n        for j in range(5):\n"
@@ -145,6 +159,7 @@ COLUMNS = [
 
 ROWS = [
     ("dz3", "z3 - y", "N times the gradient: J is the mean"),
+    ("dz3", "(z3 - y) / z3.size", "Or is the mean taken over all entries"),
     ("dz3", "(z3 - y) / len(x) ** 2", "1/N times the gradient: is the mean taken twice"),
     ("dz3", "(y - z3) / len(x)", "sign is wrong"),
     ("dz3", "2 * (z3 - y) / len(x)", "twice the gradient"),

@@ -42,6 +42,7 @@ STORED = "np.array([[0.1, 0.2, 0.3, 0.4, 0.5]] * 4)"
 # By name: the file, the points out of 60, and what is said.
 HAND_INS = {
     "right": (SOLUTION, 60, "all is right"),
+    "from-notepad": (b"\xef\xbb\xbf" + SOLUTION.encode(), 60, "all is right"),
     "prints": (at_top("print('x' * 10**6)\nimport os\nos.write(1, b'{}\\n')"), 60, "all is right"),
     "writes": (at_top("open('notes.txt', 'w').write('here')"), 60, "all is right"),
     "writes-much": (at_top("open('notes.txt', 'w').write('x' * 10**8)"), 0, "File too large"),
@@ -66,7 +67,11 @@ HAND_INS = {
         "dW1: .*backward returns something else",
     ),
     "returns-too-soon": (at_line("dz3", "z3 - y\n    if True: return 0"), 0, "keep one return, at the end"),
-    "raises-in-between": (at_line("dz3", "z3 - y\n    raise ValueError(1)"), 0, "all: .*backward cannot be run"),
+    "raises-in-between": (
+        at_line("dz3", "z3 - y\n    raise ValueError(1)"),
+        0,
+        "all: line 32: .*backward cannot be run",
+    ),
     "loops-in-between": (at_line("dz3", f"z3 - y\n    while True: {ENDLESS}"), 0, "all: .*did not end within"),
     "eats-more-and-more": (
         at_line("dW1", "[bytes(10**8) for _ in iter(int, 1)]"),

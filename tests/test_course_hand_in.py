@@ -313,6 +313,32 @@ def test_each_line_is_judged_with_the_right_gradients_before_it():
     assert "dJ/dx is not there" in checked.to_html()
 
 
+CS231N = """
+def forward(X, params, y):
+    W0, b0 = params["W0"], params["b0"]
+    W1 = params["W1"]
+    h = np.maximum(X.dot(W0) + b0, 0)
+    out = h.dot(W1) + params["b1"]
+    loss = np.mean((out - y) ** 2)
+def backward(X, params, cache):
+    grads = {}
+    X, h, out = cache
+    dout = 2 * (out - y) / out.size
+    grads["W1"] = h.T.dot(dout)
+    dh = dout.dot(params["W1"].T)
+    dh[h <= 0] = 0
+    grads["W0"] = X.T.dot(dh)
+    grads["b0"] = np.sum(dh, axis=0)
+    dX = dh.dot(W0)
+"""
+
+
+def test_a_right_gradient_is_right_though_a_name_before_it_means_another():
+    verdicts = check(read(CS231N)).verdicts
+    assert [symbol for symbol, text in verdicts.items() if text] == ["h", "X"]
+    assert "a mask too many" in verdicts["h"] and "cannot be computed" in verdicts["X"]
+
+
 def test_stated_shapes_are_taken():
     assert check(read("x: (7, 1)\n" + SHEET)).measured.shapes["W0"][1] == 7
     assert check(read("x = np.zeros((6, 9))\nz = W @ x\nJ = np.sum(z)")).measured.layout.of_batch

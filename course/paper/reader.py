@@ -133,6 +133,8 @@ class Reader:
 
     def _assign(self, target: ast.expr, value: ast.expr) -> None:
         if isinstance(target, ast.Tuple):
+            if isinstance(value, ast.Name):  # W0, b0 = parameters: what the forward pass is handed
+                return
             if isinstance(value, ast.Tuple) and len(value.elts) == len(target.elts):
                 for each, part in zip(target.elts, value.elts, strict=True):
                     self._assign(each, part)
@@ -157,7 +159,13 @@ class Reader:
             call = ast.Call(ast.Name("where"), [target.slice, value, old], [])
             self._state(name, at(call, target), adds=True)
             return
-        self._state(self._name(target), value)
+        name = self._name(target)
+        match value:
+            case ast.Subscript(value=ast.Name(), slice=key) if is_key(key) and self._name(value) == name:
+                return  # W0 = parameters["W0"] states nothing of W0
+            case ast.Attribute(value=ast.Name(id="self")) if self._name(value) == name:
+                return
+        self._state(name, value)
 
     def _name(self, target: ast.expr) -> str:
         match target:
