@@ -166,7 +166,7 @@ def test_a_wrong_gradient_is_seen_in_spite_of_kinks(cnn, name):
 
 
 def test_equations_too_large_to_be_run_are_no_fault(monkeypatch):
-    monkeypatch.setattr(nn.mathematics.run, "LARGEST_GRID", 100)
+    monkeypatch.setattr(nn.mathematics.run.Walker, "largest_grid", 100)
     graph = nn.trace(nn.Sequential(conv(1, 2, 3), Reach()), nn.MSELoss(), images(1, 1, 8, 8), np.ones((1, 1)))
     derivation = graph.derivation()
     assert derivation.right
