@@ -223,12 +223,11 @@ def test_all_right_is_trained_and_shown(homework):
 
 def test_a_hand_out_that_finds_no_handgrad_says_where_it_looked(homework, tmp_path):
     _, folder = homework
-    (tmp_path / "other" / "course").mkdir(parents=True)
-    (tmp_path / "other" / "course" / "__init__.py").touch()  # comes before one that is installed, and lacks the check
+    (tmp_path / "course.py").touch()  # comes before the package, where that is installed, and has no check
     source = (folder / "train.py").read_text()
     assert source.count(str(ROOT)) == 1
     (folder / "train.py").write_text(source.replace(str(ROOT), "/nowhere"))
-    status, printed = run(folder, path=str(tmp_path / "other"))
+    status, printed = run(folder, path=str(tmp_path))
     assert status == 1 and "needs handgrad" in printed and "/nowhere" in printed and "pip install" in printed
     assert "Traceback" not in printed
     assert run(folder, path=str(ROOT))[1].count("not filled yet") == 12
