@@ -89,6 +89,7 @@ def list_of_rows(x):
     return np.array([np.linalg.norm(row) + np.logaddexp(row, 0).mean() for row in x])
 
 
+@pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # NumPy 2.5's; people write it
 @pytest.mark.parametrize(
     ("function", "inputs"),
     [
