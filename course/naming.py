@@ -100,7 +100,7 @@ def judge(
     if not np.array_equal(ask(points[0]), values[0]):
         text = "it is another one each time that it is computed, from the same numbers: is anything in it random?"
         return Verdict(blank.name, "wrong", text, line)
-    telling = max(points, key=lambda point: int(np.count_nonzero(point[blank.name])))
+    telling = max(points, key=lambda point: _telling(point[blank.name]))
     with np.errstate(all="ignore"):
         words = _named(sheet, blank, points, values) or _by_gradcheck(sheet, blank, telling, ask)
     return Verdict(blank.name, "wrong", words or UNKNOWN.format(sheet.equations[blank.child], blank.node), line)
@@ -234,6 +234,12 @@ def _reduced(sheet: Sheet, values: Sequence[np.ndarray], right: Sequence[np.ndar
 
 
 # ---- the gradient checker's words
+
+
+def _telling(gradient: np.ndarray) -> tuple[int, int]:
+    """Return how much a point tells of a gradient: one with dead and living units most, else the most living ones."""
+    alive = int(np.count_nonzero(gradient))
+    return min(alive, gradient.size - alive), alive
 
 
 def _by_gradcheck(sheet: Sheet, blank: Blank, point: Arrays, ask: Callable[[Arrays], Answer]) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .files import check_path, whole_file
+from .serialization import foreign
 
 # Wider kinds stand later, in the format's own order.
 _DTYPES = {
@@ -92,7 +93,8 @@ def load_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Raises:
         FileNotFoundError: when there is no such file.
         TypeError: for what is no path.
-        ValueError: when it is not a whole safetensors file, or holds a kind of number that NumPy lacks.
+        ValueError: when it is not a whole safetensors file, or holds a kind of number that NumPy lacks. Where PyTorch,
+            NumPy or `save` wrote it, the text says how to read it.
 
     Example:
         >>> load_safetensors("no such file")
@@ -107,7 +109,8 @@ def load_safetensors(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         try:
             return _read(file)
         except (ValueError, KeyError, TypeError, RecursionError) as error:  # what JSON and Python say of nonsense
-            raise ValueError(f"{name} is not a readable safetensors file ({error})") from error
+            reason = foreign(file, name, "load_safetensors") or error
+            raise ValueError(f"{name} is not a readable safetensors file ({reason})") from error
 
 
 # ---- writing

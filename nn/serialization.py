@@ -85,7 +85,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         except MemoryError:
             raise  # the sizes are true, so this says nothing against the file
         except Exception as error:  # what NumPy, JSON and Python say of nonsense is of a dozen kinds
-            reason = _foreign(file, name) or f"{type(error).__name__}: {error}"
+            reason = foreign(file, name, "load") or f"{type(error).__name__}: {error}"
             raise ValueError(f"{name} is not a readable checkpoint ({reason})") from error
 
 
@@ -101,8 +101,13 @@ def _read(file: io.BufferedReader) -> Any:
     return value
 
 
-def _foreign(file: io.BufferedReader, name: str) -> str | None:
-    """Say what to do with a file that another library wrote."""
+def foreign(file: io.BufferedReader, name: str, reader: str) -> str | None:
+    """Say what to do with a file that `reader`, which is "load" or "load_safetensors", does not read.
+
+    Example:
+        >>> foreign(io.BufferedReader(io.BytesIO(b"\\x93NUMPY")), "a.npy", "load")
+        "a single array of NumPy's; numpy.load('a.npy') reads it"
+    """
     file.seek(0)
     start = file.read(30)
     entry = file.read(int.from_bytes(start[26:28], "little")) if start.startswith(b"PK") else b""
@@ -111,9 +116,11 @@ def _foreign(file: io.BufferedReader, name: str) -> str | None:
             f"PyTorch wrote it; there, {{k: v.numpy() for k, v in torch.load({name!r}, map_location='cpu').items()}} "
             f"makes a state of a state_dict, which nn.save writes"
         )
+    if entry == b"structure.npy" and reader != "load":
+        return f"nn.save wrote it; nn.load({name!r}) reads it"
     if entry.endswith(b".npy") and entry != b"structure.npy":
         return f"a plain .npz; dict(numpy.load({name!r})) makes a state of it"
-    if start[8:10] == b'{"':
+    if start[8:10] == b'{"' and reader != "load_safetensors":
         return f"a safetensors file; nn.load_safetensors({name!r}) reads it"
     if start.startswith(b"\x93NUMPY"):
         return f"a single array of NumPy's; numpy.load({name!r}) reads it"

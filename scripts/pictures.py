@@ -27,6 +27,7 @@ def draw_table(target: str, history: dict[str, list[float]], comparison: scores.
     losses.set(xlabel="epoch", ylabel="cross-entropy" if classes else "squared error / variance", title="loss")
     if min(map(min, history.values())) > 0:
         losses.set_yscale("log")
+    losses.xaxis.get_major_locator().set_params(integer=True)
     losses.legend(ncols=3, **BELOW)
     name = next(iter(comparison.scores))
     value, baseline = (scores.shown(values[name]) for values in (comparison.scores, comparison.baseline))
@@ -131,6 +132,7 @@ def draw_images(
     losses.plot(best + 1, history["validation"][best], "o", color="tab:orange", label=f"best epoch, {best + 1}")
     smoothed = f", labels smoothed by {smoothing:g}" * bool(smoothing)
     losses.set(xlabel="epoch", ylabel=f"cross-entropy{smoothed}", title="loss")
+    losses.xaxis.get_major_locator().set_params(integer=True)
     losses.legend(ncols=3, fontsize=8, **BELOW)
     classes = [str(name).replace("$", r"\$")[:12] for name in comparison.classes]
     show_confusion(test, comparison.confusion, comparison.classes)

@@ -143,7 +143,7 @@ COLUMNS = [
     ("dW2", "W2 - 0.1 * dz3 @ a2.T", "this is W2 after a step of training"),
     ("da2", "dW2.T @ dz3", "dJ/dW2 stands in the place of W2"),
     ("dz2", "da2 if z2 > 0 else 0", "a comparison of arrays has an answer for each entry"),
-    ("dz2", "da2 * np.exp(-z2)", "no usual slip explains them|wrong where"),
+    ("dz2", "da2 * np.exp(-z2)", "no usual slip explains them"),
     (
         "dz2",
         "\n    dz2 = np.zeros(4)\n    for i in range(4):\n        dz2[i] = da2[i] * (z2[i] > 0)\n",

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -104,6 +105,20 @@ def test_bfloat16_becomes_float32(path):
 def test_anything_else_is_refused(path, header, data, words):
     with pytest.raises(ValueError, match=rf"model.safetensors is not a readable safetensors file .*{words}"):
         nn.load_safetensors(written(path, header, data))
+
+
+def test_a_file_that_something_else_wrote_is_named(path):
+    nn.save({"weight": np.ones(2)}, path)
+    with pytest.raises(ValueError, match=r"nn[.]save wrote it; nn[.]load"):
+        nn.load_safetensors(path)
+    with path.open("wb") as file:
+        np.savez(file, weight=np.ones(2))
+    with pytest.raises(ValueError, match=r"a plain [.]npz"):
+        nn.load_safetensors(path)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("model/data.pkl", b"")
+    with pytest.raises(ValueError, match=r"PyTorch wrote it; there, .*torch[.]load"):
+        nn.load_safetensors(path)
 
 
 @pytest.mark.parametrize("length", [2**63, 10**6])
